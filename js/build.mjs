@@ -1,0 +1,72 @@
+// Builds one self-contained ESM bundle for every widget, and the host of exported pages.
+//
+//   node build.mjs            ../llm_interp_widgets/static/<name>.js
+//   node build.mjs --out DIR  DIR/<name>.js
+//
+// Style sheets are minified and inlined as text. A widget bundle above the budget fails the
+// build, because every saved notebook carries a copy of it for every widget it shows.
+
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
+import { build, transform } from "esbuild";
+
+const BUDGET = 60_000;
+
+const here = dirname(fileURLToPath(import.meta.url));
+const { values } = parseArgs({ options: { out: { type: "string" } } });
+const out = resolve(values.out ?? join(here, "..", "llm_interp_widgets", "static"));
+
+const cssAsText = {
+  name: "css-as-text",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      const { code } = await transform(source, { loader: "css", minify: true });
+      return { contents: code.trim(), loader: "text" };
+    });
+  },
+};
+
+const widgets = (await readdir(join(here, "src", "widgets")))
+  .filter((name) => name.endsWith(".tsx"))
+  .map((name) => join(here, "src", "widgets", name))
+  .sort();
+const entries = [...widgets, join(here, "src", "host.ts")];
+
+await mkdir(out, { recursive: true });
+const problems = [];
+for (const entry of entries) {
+  const name = basename(entry).replace(/\.tsx?$/, "");
+  const result = await build({
+    entryPoints: [entry],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    target: "es2022",
+    charset: "ascii",
+    legalComments: "none",
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    plugins: [cssAsText],
+    logLevel: "warning",
+  });
+  const code = result.outputFiles[0].text;
+  const bytes = Buffer.byteLength(code);
+  if (name !== "host" && bytes > BUDGET) {
+    problems.push(`${name}.js has ${bytes} bytes; the budget is ${BUDGET}.`);
+  }
+  if (/<\/script|<!--/i.test(code)) {
+    problems.push(`${name}.js holds "</script" or "<!--" and cannot stand inside a page.`);
+  }
+  await writeFile(join(out, `${name}.js`), code);
+  const kb = (size) => `${(size / 1000).toFixed(1).padStart(6)} kB`;
+  console.log(`${`${name}.js`.padEnd(28)}${kb(bytes)}${kb(gzipSync(code).length)} gzipped`);
+}
+if (problems.length > 0) {
+  console.error(problems.join("\n"));
+  process.exit(1);
+}

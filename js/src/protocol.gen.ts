@@ -1,0 +1,99 @@
+// Generated from llm_interp_widgets/wire.py by `make protocol`. Do not edit.
+
+export const PROTOCOL = 1;
+export const ACK_EVERY = 8;
+
+export type Status = "queued" | "running" | "done" | "cancelled" | "failed";
+export type Verdict = "exact" | "converged" | "still moving" | "did not converge" | "unknown";
+export type Level = "plain" | "warn" | "bad";
+export type Unit = "logit" | "log_prob" | "prob" | "value";
+
+/** One piece of the text as shown. ``start``/``end`` are characters of the prompt. */
+export interface TokenInfo {
+  text: string;
+  start: number;
+  end: number;
+  special: boolean;
+  role: string | null;
+  position: number;
+  size: number;
+}
+
+/** One entry of the honesty footer, e.g. ``{"label": "samples", "value": "512"}``. */
+export interface Fact {
+  label: string;
+  value: string;
+  level: Level;
+}
+
+/** A failure as the reader sees it. */
+export interface ErrorInfo {
+  name: string;
+  message: string;
+}
+
+/** What is explained; fixed for the life of a job. */
+export interface Subject {
+  prompt: string;
+  inputs: TokenInfo[];
+  outputs: TokenInfo[];
+  target: string;
+  unit: Unit;
+  method: string;
+  method_title: string;
+  caution: string;
+}
+
+/** Where the job stands. ``preview`` marks scores of a cheaper stand-in method. */
+export interface JobState {
+  status: Status;
+  preview: boolean;
+  verdict: Verdict;
+  done: number;
+  total: number;
+  evaluations: number;
+  seconds: number;
+  sentence: string;
+  facts: Fact[];
+  error: ErrorInfo | null;
+}
+
+/** The whole truth so far; a synchronised trait, so saved notebooks carry it. */
+export interface Snapshot {
+  protocol: number;
+  job: string;
+  seq: number;
+  subject: Subject;
+  state: JobState;
+  scores: DataView;
+  standard_error: DataView;
+  totals: DataView;
+}
+
+/** Kernel to browser: rows ``row … row+rows-1`` are replaced. */
+export interface Chunk {
+  type: "chunk";
+  job: string;
+  seq: number;
+  row: number;
+  rows: number;
+  state: JobState;
+}
+
+/** Browser to kernel: a view (re)appeared and wants the snapshot, then chunks. */
+export interface Ready {
+  type: "ready";
+}
+
+/** Browser to kernel: everything up to ``seq`` was drawn. */
+export interface Ack {
+  type: "ack";
+  job: string;
+  seq: number;
+}
+
+/** Browser to kernel: stop the job, keep what it has. */
+export interface Cancel {
+  type: "cancel";
+  job: string;
+}

@@ -1,0 +1,107 @@
+/**
+ * What each token's number means: margin, rank, share, and whether its sign is sure.
+ *
+ * Everything is keyed by a token's position in the list of inputs, never by its text. A NaN
+ * score is absent: it has no rank, no share and no tint.
+ */
+
+import { magnitude, ordinal, percent, signed, spoken, unitName } from "./format";
+import type { Subject, TokenInfo } from "./protocol.gen";
+import type { Row } from "./store";
+
+/** Half the width of a 95 % interval, in standard errors. */
+export const Z95 = 1.96;
+
+export interface Reading {
+  readonly index: number;
+  readonly score: number;
+  /** Half the 95 % interval; NaN when no standard error is known. */
+  readonly margin: number;
+  /** The 95 % interval crosses zero: not even the sign is sure. */
+  readonly unsure: boolean;
+  /** 1 for the largest |score|; 0 when the score is absent. */
+  readonly rank: number;
+  /** |score| over the sum of all |scores|. */
+  readonly share: number;
+}
+
+export interface Readings {
+  readonly all: readonly Reading[];
+  /** Present scores, largest |score| first. */
+  readonly ranked: readonly Reading[];
+  readonly largest: number;
+  readonly hasErrors: boolean;
+  readonly anyUnsure: boolean;
+}
+
+export function isAbsent(reading: Reading): boolean {
+  return Number.isNaN(reading.score);
+}
+
+/** Read one output's row; `inputs` readings come back whatever the row holds. */
+export function read(row: Row | null, inputs: number): Readings {
+  const scores = Array.from({ length: inputs }, (_, i) => row?.scores[i] ?? Number.NaN);
+  const present = scores.flatMap((score, i) => (Number.isNaN(score) ? [] : [i]));
+  const size = (i: number): number => Math.abs(scores[i] ?? 0);
+  present.sort((a, b) => size(b) - size(a) || a - b);
+  const sum = present.reduce((total, i) => total + size(i), 0);
+  const ranks = new Map(present.map((i, rank) => [i, rank + 1]));
+
+  const all = scores.map((score, index): Reading => {
+    const margin = Z95 * (row?.error?.[index] ?? Number.NaN);
+    return {
+      index,
+      score,
+      margin,
+      unsure: margin > 0 && Math.abs(score) < margin,
+      rank: ranks.get(index) ?? 0,
+      share: sum > 0 ? Math.abs(score) / sum : Number.NaN,
+    };
+  });
+  const ranked = present.flatMap((i) => all[i] ?? []);
+  return {
+    all,
+    ranked,
+    largest: ranked[0] ? Math.abs(ranked[0].score) : 0,
+    hasErrors: all.some((reading) => !Number.isNaN(reading.margin)),
+    anyUnsure: ranked.some((reading) => reading.unsure),
+  };
+}
+
+/** The limit of the colour scale: fixed by the reader, or this output's largest |score|. */
+export function colourLimit(fixed: unknown, readings: Readings): number {
+  return typeof fixed === "number" && fixed > 0 && Number.isFinite(fixed)
+    ? fixed
+    : readings.largest;
+}
+
+/** What is explained, in quotation marks unless the target brings its own. */
+export function targetName(subject: Subject, output: number): string {
+  const token = subject.outputs.length > 1 ? subject.outputs[output] : undefined;
+  const text = (token?.text ?? subject.target).trim() || (token?.text ?? subject.target);
+  return /["“”]/.test(text) ? text : `“${text}”`;
+}
+
+/** One sentence for a screen reader. */
+export function sentence(token: TokenInfo, reading: Reading, subject: Subject, output: number) {
+  const where = `“${spoken(token.text)}”, ${ordinal(reading.index + 1)} token`;
+  const role = token.role === null ? "" : ` of the ${token.role} turn`;
+  if (isAbsent(reading)) {
+    return `${where}${role}, ${token.special ? "special, not scored" : "no score yet"}`;
+  }
+  const margin = Number.isNaN(reading.margin) ? "" : ` ± ${magnitude(reading.margin)}`;
+  const value = `${signed(reading.score)}${margin} ${unitName(subject.unit)}`;
+  return `${where}${role}, ${value}, ${effect(reading, targetName(subject, output))}`;
+}
+
+/** The direction in words; says so when it is not sure. */
+export function effect(reading: Reading, target: string): string {
+  if (reading.unsure) return "95 % interval crosses zero, direction not sure";
+  if (reading.score === 0) return `leaves ${target} as it is`;
+  return `${reading.score > 0 ? "raises" : "lowers"} ${target}`;
+}
+
+/** Rank and share: `1st of 5 · 41 %`. */
+export function standing(reading: Reading, readings: Readings): string {
+  return `rank ${reading.rank} of ${readings.ranked.length}, ${percent(reading.share)} of the total`;
+}

@@ -1,0 +1,53 @@
+/** What a careful reader wants to know: facts, cautions, failures. */
+
+import type { JSX } from "preact";
+import type { ErrorInfo, Fact, Level } from "../protocol.gen";
+
+const WORDS: Record<Level, string> = { plain: "", warn: "Caution: ", bad: "Problem: " };
+
+/** The honesty footer. A level is told by a sign and a word, not by colour alone. */
+export function Facts({ facts }: { facts: readonly Fact[] }): JSX.Element | null {
+  const shown = facts.filter(({ label }) => label !== "preview");
+  if (shown.length === 0) return null;
+  return (
+    <dl class="liw-facts">
+      {shown.map(({ label, value, level }) => (
+        <div key={label} data-level={level}>
+          <dt>{label}</dt>
+          <dd>
+            {level !== "plain" && <LevelIcon />}
+            {level !== "plain" && <span class="liw-hidden">{WORDS[level]}</span>}
+            <bdi>{value}</bdi>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function Caution({ text }: { text: string }): JSX.Element | null {
+  if (text === "") return null;
+  return (
+    <p class="liw-caution">
+      <LevelIcon />
+      <span>{text}</span>
+    </p>
+  );
+}
+
+export function Failure({ error }: { error: ErrorInfo }): JSX.Element {
+  return (
+    <div class="liw-failure" role="alert">
+      <strong>{error.name}</strong>
+      <span>{error.message}</span>
+    </div>
+  );
+}
+
+function LevelIcon(): JSX.Element {
+  return (
+    <svg class="liw-icon" viewBox="0 0 12 12" aria-hidden="true">
+      <path d="M6 1.2 11.3 10.6H.7Z M6 4.6v2.8M6 8.7v.5" />
+    </svg>
+  );
+}

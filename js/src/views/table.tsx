@@ -1,0 +1,103 @@
+/** The table twin of the picture: every number, sortable, copied as CSV. */
+
+import type { JSX } from "preact";
+import { useMemo, useState } from "preact/hooks";
+import { tableCsv } from "../csv";
+import { aligned, decimalsFor, percent, unitName, visible } from "../format";
+import type { Subject } from "../protocol.gen";
+import { isAbsent, type Reading, type Readings } from "../readings";
+import { CopyButton } from "./copy";
+
+type Column = "index" | "token" | "score" | "margin" | "share" | "rank";
+
+interface Props {
+  readonly subject: Subject;
+  readonly readings: Readings;
+}
+
+export function TableTwin({ subject, readings }: Props): JSX.Element {
+  const [column, setColumn] = useState<Column>("index");
+  const [down, setDown] = useState(false);
+  const rows = useMemo(
+    () => sorted(readings.all, subject, column, down),
+    [readings, subject, column, down],
+  );
+  const decimals = decimalsFor(readings.largest);
+  const heads: [Column, string][] = [
+    ["index", "#"],
+    ["token", "token"],
+    ["score", unitName(subject.unit)],
+    ["margin", "± 95 %"],
+    ["share", "share"],
+    ["rank", "rank"],
+  ];
+  const sortBy = (next: Column): void => {
+    setDown(next === column ? !down : next === "score" || next === "share" || next === "margin");
+    setColumn(next);
+  };
+  return (
+    <div class="liw-fold-body">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable */}
+      <section class="liw-table-box" aria-label="Scores of all tokens" tabIndex={0}>
+        <table class="liw-table">
+          <thead>
+            <tr>
+              {heads.map(([name, title]) => (
+                <th
+                  key={name}
+                  scope="col"
+                  data-column={name}
+                  aria-sort={name !== column ? "none" : down ? "descending" : "ascending"}
+                >
+                  <button type="button" class="liw-sort" onClick={() => sortBy(name)}>
+                    {title}
+                    <span aria-hidden="true">{name !== column ? "" : down ? "↓" : "↑"}</span>
+                  </button>
+                </th>
+              ))}
+              <th scope="col" data-column="note">
+                note
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((reading) => (
+              <tr key={reading.index} data-unsure={reading.unsure}>
+                <td>{reading.index + 1}</td>
+                <th scope="row">
+                  <bdi>{visible(subject.inputs[reading.index]?.text ?? "")}</bdi>
+                </th>
+                <td>{aligned(reading.score, decimals)}</td>
+                <td>{Number.isNaN(reading.margin) ? "–" : reading.margin.toFixed(decimals)}</td>
+                <td>{percent(reading.share)}</td>
+                <td>{reading.rank || "–"}</td>
+                <td>{note(reading, subject)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      <CopyButton label="Copy CSV" file="scores.csv" make={() => tableCsv(subject, readings)} />
+    </div>
+  );
+}
+
+function note(reading: Reading, subject: Subject): string {
+  const token = subject.inputs[reading.index];
+  if (isAbsent(reading)) return token?.special ? "special" : "absent";
+  return reading.unsure ? "interval crosses zero" : "";
+}
+
+function sorted(all: readonly Reading[], subject: Subject, column: Column, down: boolean) {
+  const sign = down ? -1 : 1;
+  const text = (reading: Reading): string => subject.inputs[reading.index]?.text ?? "";
+  const known = (reading: Reading): boolean =>
+    column === "token" || column === "index" || !(Number.isNaN(reading[column]) || (column === "rank" && reading.rank === 0));
+  return all.slice().sort((a, b) => {
+    if (known(a) !== known(b)) return known(a) ? -1 : 1;
+    if (!known(a)) return a.index - b.index;
+    const order =
+      column === "token" ? text(a).localeCompare(text(b)) : a[column] - b[column];
+    return order * sign || a.index - b.index;
+  });
+}

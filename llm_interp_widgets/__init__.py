@@ -1,0 +1,86 @@
+"""See what a language model does, inside a notebook.
+
+    >>> import llm_interp_widgets as liw
+    >>> lm = liw.load()  # doctest: +SKIP
+    >>> liw.explain(lm, "The capital of France is", " Paris")  # doctest: +SKIP
+
+Importing this package is cheap: torch, transformers and Jupyter are loaded by the first
+call that needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llm_interp_widgets import errors
+    from llm_interp_widgets.api import attribute, explain, load, wrap
+    from llm_interp_widgets.methods.base import MethodTable
+    from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+    from llm_interp_widgets.targets import (
+        Contrast,
+        Generate,
+        Logit,
+        LogProb,
+        Masked,
+        Prob,
+        Similarity,
+    )
+    from llm_interp_widgets.text.tokens import Token
+    from llm_interp_widgets.widgets.base import save_html
+    from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
+
+    def methods() -> MethodTable:
+        """Return the table of methods: what each means, needs, costs and promises."""
+
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "api": ("attribute", "explain", "load", "wrap"),
+    "results.attribution": ("Attribution", "ModelInfo"),
+    "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
+    "text.tokens": ("Token",),
+    "widgets.base": ("save_html",),
+    "widgets.token_highlighter": ("TokenHighlighter",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Attribution",
+    "Contrast",
+    "Generate",
+    "LogProb",
+    "Logit",
+    "Masked",
+    "ModelInfo",
+    "Prob",
+    "Similarity",
+    "Token",
+    "TokenHighlighter",
+    "attribute",
+    "errors",
+    "explain",
+    "load",
+    "methods",
+    "save_html",
+    "wrap",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its room on first use."""
+    if name in ("errors", "methods"):
+        return import_module(f"llm_interp_widgets.{name}")
+    if name in _HOME:
+        value = getattr(import_module(f"llm_interp_widgets.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    msg = f"module 'llm_interp_widgets' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

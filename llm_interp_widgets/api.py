@@ -1,0 +1,228 @@
+"""The public functions: the only room where all layers meet.
+
+Each function checks its arguments at the border, then hands strict values inward. What
+is wrong is raised here, in the caller's cell, before any work has started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from llm_interp_widgets import methods as _methods
+from llm_interp_widgets.errors import EmptyPromptError, ModelError, ParameterError
+from llm_interp_widgets.jobs import Job, submit
+from llm_interp_widgets.methods.base import Task
+from llm_interp_widgets.models.batches import fillers
+from llm_interp_widgets.models.language_model import LanguageModel
+from llm_interp_widgets.models.load import load
+from llm_interp_widgets.results import describe
+from llm_interp_widgets.results.attribution import Attribution
+from llm_interp_widgets.results.describe import About
+from llm_interp_widgets.targets import ask
+from llm_interp_widgets.text.features import pieces
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from llm_interp_widgets.jobs import Progress
+    from llm_interp_widgets.models.tokenize import PromptLike
+    from llm_interp_widgets.results.partial import Partial
+    from llm_interp_widgets.targets import TargetLike
+    from llm_interp_widgets.text.features import Granularity
+    from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
+
+__all__ = ["attribute", "explain", "load", "wrap"]
+
+
+def wrap(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str | None = None
+) -> LanguageModel:
+    """Explain a transformers model that is already in memory.
+
+    The model is left exactly as it is: mode, hooks, ``requires_grad``, dtype, attention
+    implementation, vocabulary.
+
+    Args:
+        model: A decoder-only language model or a sequence classifier.
+        tokenizer: The tokenizer that goes with it.
+        name: For provenance; where it was loaded from, or its class, by default.
+
+    Raises:
+        UnsupportedModelError: Another kind of model.
+
+    Example:
+        >>> lm = wrap(model, tokenizer)  # doctest: +SKIP
+    """
+    if not hasattr(model, "get_input_embeddings") or not hasattr(model, "config"):
+        msg = (
+            f"wrap needs a transformers model, not a {type(model).__name__}. "
+            "Use load('…') for a name or a path."
+        )
+        raise ModelError(msg)
+    if not callable(tokenizer) or not hasattr(tokenizer, "decode"):
+        msg = (
+            f"wrap needs the model's tokenizer as its second argument, not a "
+            f"{type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained(…)."
+        )
+        raise ModelError(msg)
+    label = name or getattr(model, "name_or_path", "") or type(model).__name__
+    return LanguageModel(model, tokenizer, name=label)
+
+
+def attribute(
+    lm: LanguageModel,
+    prompt: PromptLike,
+    target: TargetLike = None,
+    method: str = "shapley",
+    *,
+    granularity: Granularity = "token",
+    seed: int = 0,
+    **params: Any,  # noqa: ANN401 - checked against the method's fields
+) -> Attribution:
+    """Return how much each piece of the prompt pushed the target; blocks, no widget.
+
+    Args:
+        lm: From ``load`` or ``wrap``.
+        prompt: A text, token ids, or a chat (a list of ``{"role", "content"}``).
+        target: What is explained. ``None``: the model's own top next token, or its
+            predicted label. A text: that continuation, or the label of that name. Or
+            ``LogProb``, ``Logit``, ``Prob``, ``Contrast``, ``Generate``, or a callable from
+            logits (row, vocabulary) to one scalar a row.
+        method: A name from ``methods()``.
+        granularity: ``"token"``, ``"word"``, ``"sentence"``, ``"turn"``, or character spans.
+        seed: Of every random draw.
+        **params: The method's parameters.
+
+    Returns:
+        Scores of shape (output, input) with everything needed to trust them.
+
+    Raises:
+        PromptError: The prompt is empty, too long, or of a kind that cannot be read.
+        TargetError: The target does not fit the model.
+        UnknownMethodError: No such method.
+        ParameterError: No such parameter, or out of range.
+        ModelError: The model cannot do what the method needs.
+
+    Example:
+        >>> a = attribute(lm, "The capital of France is", " Paris")  # doctest: +SKIP
+    """
+    job, _ = _plan(lm, prompt, target, method, granularity, seed, params)
+    return submit(job, str(lm.device)).result()
+
+
+def explain(
+    lm: LanguageModel,
+    prompt: PromptLike,
+    target: TargetLike = None,
+    method: str = "shapley",
+    *,
+    granularity: Granularity = "token",
+    seed: int = 0,
+    **params: Any,  # noqa: ANN401 - checked against the method's fields
+) -> TokenHighlighter:
+    """Return a live view of ``attribute``: returns at once, streams, can be cancelled.
+
+    Takes the arguments of ``attribute`` and raises the same errors for bad input; what goes
+    wrong later is shown in the widget and raised by ``result()``.
+
+    Example:
+        >>> w = explain(lm, "The capital of France is", " Paris")  # doctest: +SKIP
+        >>> w.result()  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.token_highlighter import (  # noqa: PLC0415 - Jupyter on demand
+        TokenHighlighter,
+    )
+
+    job, about = _plan(lm, prompt, target, method, granularity, seed, params)
+    widget = TokenHighlighter(about, job)
+    submit(job, str(lm.device))
+    return widget
+
+
+def _plan(  # noqa: PLR0913 - the arguments of attribute, together
+    lm: LanguageModel,
+    prompt: PromptLike,
+    target: TargetLike,
+    method: str,
+    granularity: Granularity,
+    seed: int,
+    params: dict[str, Any],
+) -> tuple[Job[Attribution], About]:
+    """Check everything at the border and return the job, not yet submitted."""
+    if not isinstance(lm, LanguageModel):
+        msg = (
+            f"The first argument is a {type(lm).__name__}, not a model. "
+            "Use lm = load(), or lm = wrap(model, tokenizer)."
+        )
+        raise ParameterError(msg)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        msg = f"seed={seed!r} must be a whole number, 0 or above."
+        raise ParameterError(msg)
+    chosen = _methods.make(method, params)
+    encoded = lm.encode(prompt)
+    columns = pieces(encoded, granularity)
+    if all(piece.special for piece in columns):
+        msg = "The prompt holds only special tokens or chat markup; there is nothing to explain."
+        raise EmptyPromptError(msg)
+    settings = {f.name: getattr(chosen, f.name) for f in fields(chosen)}  # type: ignore[arg-type]
+    off = ""
+    if "filler" in settings:
+        names = fillers(lm, settings["filler"], settings["off"])[1]
+        off = describe.off_words(settings, names)
+    question = ask(target, lm, encoded)
+    about = About(
+        prompt=encoded.text,
+        inputs=columns,
+        outputs=question.outputs,
+        target=question.words,
+        unit=question.unit,
+        method=method,
+        title=chosen.CARD.title,
+        caution=chosen.CARD.caution,
+        off=off,
+        params=settings,
+        model=lm.info,
+        seed=seed,
+    )
+
+    def run(stop: threading.Event) -> Iterator[Partial]:
+        return chosen.run(Task(lm.stoppable(stop), encoded, columns, question, seed))
+
+    shape = (len(question.outputs), len(columns))
+    return Job(run, shape, lambda look: _result(about, look)), about
+
+
+def _result(about: About, look: Progress) -> Attribution:
+    merged, last = look.merged, look.merged.last
+    return Attribution(
+        scores=merged.scores,
+        inputs=about.inputs,
+        outputs=about.outputs,
+        base_values=merged.base_values,
+        output_values=merged.output_values,
+        completeness_gap=merged.completeness_gap,
+        standard_error=merged.standard_error,
+        spread=merged.spread,
+        exact=last.exact and last.final,
+        converged=last.converged,
+        method=about.method,
+        params=_plain(about.params),
+        target=about.target,
+        unit=about.unit,
+        prompt=about.prompt,
+        model=about.model,
+        seed=about.seed,
+        seconds=look.seconds,
+        evaluations=last.evaluations,
+        cancelled=look.status == "cancelled",
+    )
+
+
+def _plain(params: Any) -> dict[str, Any]:  # noqa: ANN401 - a method's own parameters
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in params.items()}
+
+

@@ -1,0 +1,136 @@
+"""Every error this package raises on purpose.
+
+Each message says what was wrong, what is available, and what to do; an error about
+a name suggests the nearest one. All derive from ``InterpError``, and from the built-in
+exception that plain Python code would expect in the same place.
+
+    InterpError
+    ├── NotAvailableError (LookupError)     a name that does not exist
+    │   ├── UnknownModelError               no such hub id, folder or file
+    │   └── UnknownMethodError              no such attribution method
+    ├── PromptError (ValueError)            the text cannot be explained as it is
+    │   ├── EmptyPromptError                nothing to switch off
+    │   └── PromptTooLongError              longer than the model's context
+    ├── TargetError (ValueError)            the scalar to explain is not well defined
+    ├── ParameterError (ValueError)         a method's parameter is unknown or out of range
+    ├── ModelError (RuntimeError)           the model cannot do what was asked
+    │   ├── UnsupportedModelError           a kind of model not handled
+    │   ├── UnsafeWeightsError              weights that could run code on loading
+    │   ├── GradientsUnavailableError       a quantised or frozen-inference model
+    │   ├── NonFiniteError                  NaN or infinite scores
+    │   └── ModelMemoryError (MemoryError)  not even one row fits
+    ├── ResultError (ValueError)            a saved result that is damaged or not ours
+    ├── JobError (RuntimeError)
+    │   ├── CancelledJobError               stopped before there was a result
+    │   └── ClosedWidgetError               the widget was closed
+    ├── ExportError (OSError)               the HTML file cannot be written
+    └── FrontEndMissingError (RuntimeError) the JavaScript bundles are not built
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class InterpError(Exception):
+    """Base class of every error raised on purpose by this package."""
+
+
+class NotAvailableError(InterpError, LookupError):
+    """A name that does not exist."""
+
+
+class UnknownModelError(NotAvailableError):
+    """No model is found under this hub id, folder or file."""
+
+
+class UnknownMethodError(NotAvailableError):
+    """No attribution method has this name."""
+
+
+class PromptError(InterpError, ValueError):
+    """The text cannot be explained as it is."""
+
+
+class EmptyPromptError(PromptError):
+    """The prompt holds nothing that could be switched off."""
+
+
+class PromptTooLongError(PromptError):
+    """The prompt is longer than the model's context; it is never cut silently."""
+
+
+class TargetError(InterpError, ValueError):
+    """The scalar to explain is not well defined for this model."""
+
+
+class ParameterError(InterpError, ValueError):
+    """A method's parameter is unknown or out of range."""
+
+
+class ModelError(InterpError, RuntimeError):
+    """The model cannot do what was asked of it."""
+
+
+class UnsupportedModelError(ModelError):
+    """This kind of model is not handled."""
+
+
+class UnsafeWeightsError(ModelError):
+    """Loading these weights could run code; only safetensors and GGUF are read."""
+
+
+class GradientsUnavailableError(ModelError):
+    """A gradient method was asked of a model that cannot be differentiated."""
+
+
+class NonFiniteError(ModelError):
+    """The model returned NaN or infinity where a finite score is needed."""
+
+
+class ModelMemoryError(ModelError, MemoryError):
+    """Not even a single row fits into the device's memory."""
+
+
+class ResultError(InterpError, ValueError):
+    """A saved result is damaged, too new, or not one of ours."""
+
+
+class JobError(InterpError, RuntimeError):
+    """A job could not deliver a result."""
+
+
+class CancelledJobError(JobError):
+    """The job was stopped before there was a result."""
+
+
+class ClosedWidgetError(JobError):
+    """The widget was closed and no longer runs or shows anything."""
+
+
+class ExportError(InterpError, OSError):
+    """The HTML file cannot be written."""
+
+
+class FrontEndMissingError(InterpError, RuntimeError):
+    """The JavaScript bundles were not built into the package."""
+
+
+def nearest(name: str, available: Iterable[str]) -> str:
+    """Return a sentence that suggests the closest name and lists what is available.
+
+    Args:
+        name: What was asked for.
+        available: The names that exist.
+
+    Returns:
+        For example ``"Did you mean 'shapley'? Available: occlusion, shapley."``
+    """
+    names = sorted(available)
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Available: {', '.join(names)}."

@@ -1,0 +1,68 @@
+"""Attribution methods: one file an algorithm, and one explicit table.
+
+Adding a method is one file (a frozen dataclass whose fields are its parameters, with a
+``CARD`` and ``run``) and one line in ``METHODS``. The set of methods never depends on what
+was imported elsewhere. The contract suite tests every entry alike.
+
+``llm_interp_widgets.methods`` is this package *and* a public function: importing a
+sub-package binds its name in the parent, so the two cannot be told apart. Hence the package
+can be called, and ``methods()`` is the table for readers.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from llm_interp_widgets.errors import ParameterError, UnknownMethodError, nearest
+from llm_interp_widgets.methods.base import MethodTable
+from llm_interp_widgets.methods.input_x_gradient import InputXGradient
+from llm_interp_widgets.methods.occlusion import Occlusion
+from llm_interp_widgets.methods.shapley import Shapley
+
+if TYPE_CHECKING:
+    from llm_interp_widgets.methods.base import Method
+
+METHODS: dict[str, type[Method]] = {
+    "shapley": Shapley,
+    "occlusion": Occlusion,
+    "input_x_gradient": InputXGradient,
+}
+
+
+def make(name: str, params: dict[str, Any]) -> Method:
+    """Return the method of this name with these parameters.
+
+    Raises:
+        UnknownMethodError: No such method; the nearest name is suggested.
+        ParameterError: No such parameter; the known ones are listed.
+    """
+    kind = METHODS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        msg = f"No method {name!r}. {nearest(str(name), METHODS)}"
+        raise UnknownMethodError(msg)
+    known = {field.name: field.default for field in fields(kind)}
+    for given in params:
+        if given not in known:
+            listed = ", ".join(f"{key}={value!r}" for key, value in known.items())
+            msg = f"{name} has no parameter {given!r}. " + (
+                f"{nearest(given, known)} With defaults: {listed}." if known else "It has none."
+            )
+            raise ParameterError(msg)
+    return kind(**params)
+
+
+class _CallablePackage(ModuleType):
+    def __call__(self) -> MethodTable:
+        """Return the table of methods: what each means, needs, costs and promises.
+
+        Example:
+            >>> list(methods())[0]
+            'shapley'
+        """
+        return MethodTable({name: kind.CARD for name, kind in METHODS.items()})
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -1,0 +1,70 @@
+"""What the perturbation methods share: their game, their budget, their columns.
+
+Parameters that mean the same in every perturbation method are checked here once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llm_interp_widgets.errors import ParameterError
+from llm_interp_widgets.models.batches import Coalitions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float32
+    from numpy import ndarray
+
+    from llm_interp_widgets.methods.base import Task
+    from llm_interp_widgets.models.batches import Off
+
+
+@dataclass(slots=True)
+class Budget:
+    """When to stop.
+
+    Attributes:
+        evaluations: Inputs the model may score.
+        seconds: Wall-clock limit, or ``None``.
+    """
+
+    evaluations: int
+    seconds: float | None
+    started: float = field(default_factory=time.perf_counter)
+
+    def out_of_time(self) -> bool:
+        """Return whether the wall-clock limit has passed."""
+        return self.seconds is not None and time.perf_counter() - self.started >= self.seconds
+
+
+def game(task: Task, off: Off, filler: str | Sequence[str]) -> Coalitions:
+    """Return the evaluator of this task's coalitions."""
+    return Coalitions(
+        task.lm, task.prompt, task.pieces, task.question.readouts, off=off, filler=filler
+    )
+
+
+def columns(task: Task, by_feature: ndarray) -> Float32[ndarray, "output input"]:
+    """Spread (output, feature) over all pieces; 0 where a piece is never switched off."""
+    wide = np.zeros((len(by_feature), len(task.pieces)), dtype=np.float32)
+    wide[:, [not piece.special for piece in task.pieces]] = by_feature
+    return wide
+
+
+def leave_one_out(features: int) -> ndarray:
+    """Return one row a feature: everything on but that feature."""
+    return ~np.eye(features, dtype=bool)
+
+
+def check_positive(name: str, value: float | None) -> None:
+    """Raise ``ParameterError`` unless the value is ``None`` or a positive number."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        msg = f"{name}={value!r} must be a positive number, or None for no limit."
+        raise ParameterError(msg)

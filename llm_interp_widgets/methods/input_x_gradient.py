@@ -1,0 +1,69 @@
+"""Input x gradient: the first-order guess at what each input embedding contributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+
+from llm_interp_widgets.errors import NonFiniteError
+from llm_interp_widgets.methods.base import Card
+from llm_interp_widgets.results.partial import Partial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llm_interp_widgets.methods.base import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputXGradient:
+    r"""Score of token i = e_i · ∂f/∂e_i, summed over the tokens of a piece.
+
+    Added over all tokens this is the linear part of f(x) - f(0), with all embeddings zero
+    as the baseline; the gap says how much of the difference is not linear.
+
+    Source: Shrikumar et al., "Not Just a Black Box", 2016; equation 1 of Denil et al. 2014.
+    """
+
+    CARD: ClassVar[Card] = Card(
+        title="Input × gradient",
+        summary="Slope of the target along each piece's own embedding.",
+        needs="gradients",
+        costs="1 forward and T backward passes",
+        promises="deterministic; adds up only where the model is linear",
+        caution="A slope at one point, not an effect: saturated inputs get small scores.",
+        source="Shrikumar et al. 2016",
+    )
+
+    def run(self, task: Task) -> Iterator[Partial]:
+        """Yield one row an output."""
+        lm, pieces, question = task.lm, task.pieces, task.question
+        outputs = len(question.outputs)
+        embeddings = lm.embed(torch.tensor([task.prompt.ids]))
+        zeros = torch.zeros_like(embeddings)
+        base = sum(lm.scores_of_embeddings(zeros, readout) for readout in question.readouts)
+        base_values = base[0].double().cpu().numpy()  # type: ignore[union-attr,index]
+        values = np.zeros(outputs)
+        starts = [piece.position for piece in pieces]
+        gradients = [lm.differentiate(embeddings, readout) for readout in question.readouts]
+        for o, parts in enumerate(zip(*gradients, strict=True)):
+            values[o] = sum(float(value[0]) for value, _ in parts)
+            slope = torch.stack([gradient[0].float() for _, gradient in parts]).sum(0)
+            tokens = (slope * embeddings[0].float()).sum(-1).double().cpu().numpy()
+            if not np.isfinite(tokens).all():
+                msg = f"{lm.name} has NaN or infinite gradients in {lm.info.dtype}."
+                raise NonFiniteError(msg)
+            yield Partial(
+                row=o,
+                scores=np.add.reduceat(tokens, starts)[None].astype(np.float32),
+                base_values=base_values,
+                output_values=values,
+                done=o + 1,
+                total=outputs,
+                evaluations=2,
+                exact=o + 1 == outputs,
+                final=o + 1 == outputs,
+            )

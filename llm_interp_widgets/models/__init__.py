@@ -1,0 +1,1 @@
+"""What can be explained. The only room that knows transformers."""

@@ -1,0 +1,1 @@
+"""What comes out: immutable results over numpy, saved and re-opened without torch."""

@@ -1,0 +1,262 @@
+"""Attribution: how much each input pushed each output, with all that is needed to trust it.
+
+What comes in: arrays, tokens and provenance. What goes out: an immutable record that can
+be saved to one file and opened again on a machine without torch, transformers or shap.
+
+File format: a NumPy ``.npz`` archive (never pickled) with the arrays and one JSON header;
+``FORMAT`` grows when it changes, and an unknown or damaged file raises ``ResultError``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+import zipfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from llm_interp_widgets.errors import ResultError
+from llm_interp_widgets.text.tokens import Token
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    import shap
+    from jaxtyping import Float32, Float64
+    from numpy import ndarray
+
+FORMAT = 1
+Unit = Literal["logit", "log_prob", "prob", "value"]
+Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
+
+_ARRAYS = (
+    "scores",
+    "base_values",
+    "output_values",
+    "completeness_gap",
+    "standard_error",
+    "spread",
+)
+_OPTIONAL = ("standard_error", "spread")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model was explained.
+
+    Attributes:
+        name: Hub id, or the name of the folder, file or class.
+        revision: Hub revision, if one was asked for.
+        dtype: Floating-point type of the weights, e.g. ``"float32"``.
+        device: Where it ran, e.g. ``"cpu"``.
+    """
+
+    name: str
+    revision: str | None
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attribution:
+    """How much each input pushed each output. Position, never token text, is the key.
+
+    Attributes:
+        scores: (output, input) in ``unit``; 0 for pieces that are never switched off.
+        inputs: Pieces of the prompt, in order, special tokens included.
+        outputs: What is explained, one per row.
+        base_values: (output,) target with every feature switched off.
+        output_values: (output,) target on the prompt as it is.
+        standard_error: (output, input), such that score ± 1.96 standard errors is a 95 %
+            interval of the sampling; 0 where exact; ``None`` if the method has none.
+        spread: (output, input) standard deviation of the scores over the fillers: how
+            much the choice of filler matters. ``None`` with a single filler.
+        completeness_gap: (output,) \\|Σ scores − (output − base)\\| / \\|output − base\\|.
+        exact: The scores are the method's definition, not an estimate.
+        converged: Reached the precision asked for; ``None``: does not apply.
+        method: Name of the method.
+        params: Its parameters, as plain JSON values.
+        target: What was explained, in words.
+        unit: ``"logit"``, ``"log_prob"``, ``"prob"`` or ``"value"``.
+        prompt: The text, rendered.
+        model: Which model, in which precision, where.
+        seed: Seed of the sampling.
+        seconds: Wall-clock time.
+        evaluations: Inputs scored by the model.
+        cancelled: Stopped by hand before it was finished.
+    """
+
+    scores: Float32[ndarray, "output input"]
+    inputs: tuple[Token, ...]
+    outputs: tuple[Token, ...]
+    base_values: Float64[ndarray, " output"]
+    output_values: Float64[ndarray, " output"]
+    completeness_gap: Float64[ndarray, " output"]
+    standard_error: Float32[ndarray, "output input"] | None = None
+    spread: Float32[ndarray, "output input"] | None = None
+    exact: bool = False
+    converged: bool | None = None
+    method: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    target: str
+    unit: Unit
+    prompt: str
+    model: ModelInfo
+    seed: int
+    seconds: float
+    evaluations: int
+    cancelled: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the shapes and make the arrays read-only.
+
+        Raises:
+            ResultError: The arrays do not fit the tokens.
+        """
+        wide, tall = (len(self.outputs), len(self.inputs)), (len(self.outputs),)
+        for name in _ARRAYS:
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            is_matrix = name in ("scores", *_OPTIONAL)
+            array = np.array(value, dtype=np.float32 if is_matrix else np.float64)
+            shape = wide if is_matrix else tall
+            if array.shape != shape:
+                msg = f"{name} has shape {array.shape}; the tokens need {shape}."
+                raise ResultError(msg)
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def verdict(self) -> Verdict:
+        """One word: how far the numbers can be trusted."""
+        if self.exact:
+            return "exact"
+        if self.cancelled:
+            return "still moving"
+        if self.converged is None:
+            return "unknown"
+        return "converged" if self.converged else "did not converge"
+
+    def __repr__(self) -> str:
+        """Return one line: method, target, the three largest scores, verdict."""
+        row = np.nan_to_num(self.scores[0]) if len(self.outputs) else np.zeros(0)
+        top = sorted(range(row.size), key=lambda i: -abs(row[i]))[:3]
+        best = ", ".join(f"{self.inputs[i].text!r} {row[i]:+.3g}" for i in top)
+        return (
+            f"<Attribution {self.method} of {self.target} ({self.unit}): {best}; "
+            f"{self.verdict}, {self.evaluations} evaluations>"
+        )
+
+    def to_shap(self) -> shap.Explanation:
+        """Return the same numbers as a ``shap.Explanation``, for shap's own plots.
+
+        Returns:
+            ``values`` of shape (input,) for one output, else (input, output).
+
+        Raises:
+            ImportError: shap is not installed.
+        """
+        import shap  # noqa: PLC0415 - an optional peer, needed only here
+
+        single = len(self.outputs) == 1
+        texts = np.array([token.text for token in self.inputs], dtype=object)
+        return shap.Explanation(
+            values=(self.scores[0] if single else self.scores.T).astype(np.float64),
+            base_values=self.base_values[0] if single else self.base_values,
+            data=texts,
+            feature_names=list(texts),
+            output_names=None if single else [token.text for token in self.outputs],
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy table: one row for each pair of output and input.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        import pandas as pd  # noqa: PLC0415 - an optional peer, needed only here
+
+        rows = []
+        for o, output in enumerate(self.outputs):
+            for i, token in enumerate(self.inputs):
+                row = {
+                    "output": o,
+                    "output_text": output.text,
+                    "input": i,
+                    **asdict(token),
+                    "score": float(self.scores[o, i]),
+                }
+                for name in _OPTIONAL:
+                    array = getattr(self, name)
+                    row[name] = math.nan if array is None else float(array[o, i])
+                rows.append(row)
+        return pd.DataFrame(rows)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything to one file, atomically.
+
+        Args:
+            path: Where to; an existing file is replaced.
+
+        Raises:
+            ResultError: The file cannot be written.
+        """
+        header = {"format": FORMAT, "kind": "attribution"}
+        header |= {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
+        header |= {
+            "inputs": [asdict(token) for token in self.inputs],
+            "outputs": [asdict(token) for token in self.outputs],
+            "params": dict(self.params),
+            "model": asdict(self.model),
+        }
+        arrays = {n: a for n in _ARRAYS if (a := getattr(self, n)) is not None}
+        arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+        target = Path(path)
+        try:
+            handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
+        except OSError as error:
+            msg = f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
+            raise ResultError(msg) from error
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            Path(name).replace(target)
+        except OSError as error:
+            msg = f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
+            raise ResultError(msg) from error
+        finally:
+            Path(name).unlink(missing_ok=True)
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Attribution:
+        """Open a saved attribution; needs neither torch nor the model.
+
+        Raises:
+            ResultError: The file is missing, damaged, too new, or something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                data = {name: archive[name] for name in archive.files}
+            header = json.loads(data.pop("header").tobytes())
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            msg = f"{str(path)!r} is not a saved attribution ({error})."
+            raise ResultError(msg) from error
+        if header.pop("kind", None) != "attribution" or header.pop("format", None) != FORMAT:
+            msg = f"{str(path)!r} holds another kind or a newer format; this reads {FORMAT}."
+            raise ResultError(msg)
+        try:
+            header["inputs"] = tuple(Token(**token) for token in header["inputs"])
+            header["outputs"] = tuple(Token(**token) for token in header["outputs"])
+            header["model"] = ModelInfo(**header["model"])
+            return cls(**data, **header)
+        except (TypeError, KeyError) as error:
+            msg = f"{str(path)!r} is damaged: {error}."
+            raise ResultError(msg) from error

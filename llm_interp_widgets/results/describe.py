@@ -1,0 +1,175 @@
+"""Numbers in words: the footer's facts and one plain sentence, never beyond the evidence.
+
+What comes in: a merged picture and what it is about. What goes out: short texts.
+Guarantees: a score whose 95 % interval crosses zero is not called an effect; a preview is
+called one; numbers have at most three significant digits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llm_interp_widgets.results.attribution import ModelInfo, Unit, Verdict
+    from llm_interp_widgets.results.partial import Merged
+    from llm_interp_widgets.text.tokens import Token
+
+Level = Literal["plain", "warn", "bad"]
+Z95 = 1.96
+AMBER, RED = 0.05, 0.20
+UNIT_NAMES: dict[str, str] = {
+    "logit": "logit",
+    "log_prob": "log-probability",
+    "prob": "probability",
+    "value": "value",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a picture is about; everything that does not change while a job runs."""
+
+    prompt: str
+    inputs: tuple[Token, ...]
+    outputs: tuple[Token, ...]
+    target: str
+    unit: Unit
+    method: str
+    title: str
+    caution: str
+    off: str
+    params: Mapping[str, Any]
+    model: ModelInfo
+    seed: int
+
+
+def number(value: float) -> str:
+    """Return a number with at most three significant digits and a real minus sign."""
+    if not math.isfinite(value):
+        return "unknown"
+    return f"{value:.3g}".replace("-", "−")
+
+
+def verdict(merged: Merged, status: str) -> Verdict:
+    """Return one word on how far the numbers can be trusted."""
+    last = merged.last
+    if last.exact and last.final:
+        return "exact"
+    if status != "done":
+        return "still moving"
+    if last.converged is None:
+        return "unknown"
+    return "converged" if last.converged else "did not converge"
+
+
+def gap_level(gap: float) -> Level:
+    """Return how worrying a completeness gap is: 5 % is amber, 20 % red."""
+    if not gap > AMBER:
+        return "plain"
+    return "warn" if gap <= RED else "bad"
+
+
+def facts(about: About, merged: Merged, row: int = 0) -> list[tuple[str, str, Level]]:
+    """Return (label, value, level) for the honesty footer.
+
+    Args:
+        about: What is explained.
+        merged: The numbers so far.
+        row: Which output the completeness gap is told for: the worst if several.
+    """
+    last, info = merged.last, about.model
+    listed: list[tuple[str, str, Level]] = [
+        ("method", about.method, "plain"),
+        ("target", f"{about.target} ({UNIT_NAMES[about.unit]})", "plain"),
+    ]
+    if about.off:
+        listed.append(("switched off by", about.off, "plain"))
+    listed += [
+        ("samples", f"{last.evaluations:,} model evaluations", "plain"),
+        ("seed", str(about.seed), "plain"),
+        ("model", f"{info.name} · {info.dtype} · {info.device}", "plain"),
+    ]
+    gaps = merged.completeness_gap
+    if len(gaps) and np.isfinite(gaps).all() and not last.preview:
+        gap = float(gaps.max()) if len(gaps) > 1 else float(gaps[row])
+        listed.append(("completeness gap", _percent(gap), gap_level(gap)))
+        base, output = merged.base_values[row], merged.output_values[row]
+        if len(gaps) == 1:
+            listed.append(("base → output", f"{number(base)} → {number(output)}", "plain"))
+    if merged.spread is not None and last.final:
+        ranking = _ranking_note(merged, row)
+        if ranking:
+            listed.append(("across fillers", ranking, "plain"))
+    return listed
+
+
+def sentence(about: About, merged: Merged, row: int = 0) -> str:
+    """Return one sentence for a reader who knows no statistics; empty if nothing is known.
+
+    Args:
+        about: What is explained.
+        merged: The numbers so far.
+        row: Which output.
+    """
+    scores = merged.scores[row] if len(merged.scores) else np.zeros(0)
+    sure = np.isfinite(scores) & (scores != 0)
+    if not sure.any():
+        return ""
+    if merged.standard_error is not None:
+        error = merged.standard_error[row]
+        sure &= ~(np.abs(scores) <= Z95 * np.nan_to_num(error, nan=np.inf))
+    if merged.last.preview or not sure.any():
+        return "No single piece stands out from the noise yet." if not merged.last.preview else ""
+    order = [int(i) for i in np.argsort(-np.abs(np.where(sure, scores, 0))) if sure[i]]
+    best = order[0]
+    outcome = about.target if len(about.outputs) == 1 else f"“{about.outputs[row].text}”"
+    verb = "towards" if scores[best] > 0 else "away from"
+    unit = UNIT_NAMES[about.unit]
+    text = (
+        f"{_quote(about.inputs[best].text)} pushed hardest {verb} {outcome} "
+        f"({_signed(scores[best])} {unit})"
+    )
+    against = next((i for i in order if scores[i] * scores[best] < 0), None)
+    if against is not None and abs(scores[against]) >= abs(scores[best]) / 10:
+        text += f"; {_quote(about.inputs[against].text)} pushed the other way"
+        text += f" ({_signed(scores[against])})"
+    return text + "."
+
+
+def off_words(params: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return how pieces are switched off, e.g. ``"“_” or “ the”, averaged"``."""
+    if params.get("off") == "remove":
+        return "removing the tokens"
+    quoted = ", ".join(_quote(name) for name in names)
+    return f"{quoted}, averaged" if len(names) > 1 else quoted
+
+
+def _ranking_note(merged: Merged, row: int) -> str:
+    scores, spread = merged.scores[row], merged.spread[row]  # type: ignore[index]
+    order = np.argsort(-np.abs(scores))
+    if len(order) < 2 or not np.isfinite(spread).all():  # noqa: PLR2004 - two are compared
+        return ""
+    first, second = order[:2]
+    lead = abs(scores[first]) - abs(scores[second])
+    steady = "first place is clear" if lead > spread[first] + spread[second] else (
+        "first place depends on the filler"
+    )  # fmt: skip
+    return f"scores vary by ±{number(float(spread.max()))}; {steady}"
+
+
+def _quote(text: str) -> str:
+    return f"“{text.strip() or text}”"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(value)
+
+
+def _percent(share: float) -> str:
+    return "0 %" if share < 0.0005 else f"{100 * share:.3g} %"  # noqa: PLR2004 - rounds to 0.0 %

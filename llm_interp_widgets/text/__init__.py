@@ -1,0 +1,1 @@
+"""Text and its pieces: tokens with exact spans, and the features made of them."""

@@ -1,0 +1,75 @@
+"""What we know about the kernel around us, and nothing else does.
+
+Guarantees, for every job that is followed here:
+
+- interrupting the kernel stops it, whether a cell is running or the kernel is idle (there
+  ipykernel ignores the signal, because usually nothing runs);
+- where no reader is present (nbconvert, nbclient, papermill: no standard input), the cell
+  that started it does not end before the job does, so that results are in the notebook.
+
+Outside a kernel both do nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from llm_interp_widgets import jobs
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_RETRY = 0.05  # seconds until we look again whether the cell has ended
+_followed: set[int] = set()
+
+
+def follow() -> None:
+    """Make the kernel's interrupt and its end of cell know about jobs; once a kernel."""
+    shell = _shell()
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return
+    if id(shell) not in _followed:
+        _followed.add(id(shell))
+        shell.events.register("post_run_cell", _after_cell)
+    loop = getattr(kernel, "io_loop", None)
+    if loop is not None:
+        loop.add_callback(_listen_when_idle, loop)
+
+
+def _shell() -> Any:  # noqa: ANN401 - IPython is not typed
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def _after_cell(result: Any = None) -> None:  # noqa: ANN401 - IPython is not typed
+    failure = getattr(result, "error_in_exec", None)
+    if isinstance(failure, KeyboardInterrupt):
+        jobs.cancel_all()
+    kernel = getattr(_shell(), "kernel", None)
+    if kernel is None or getattr(kernel, "_allow_stdin", True):
+        return
+    for job in jobs.live():
+        job.wait()
+
+
+def _listen_when_idle(loop: Any) -> None:  # noqa: ANN401 - tornado's loop
+    """Handle SIGINT between cells; ipykernel swaps handlers around every request."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    current = signal.getsignal(signal.SIGINT)
+    if current is _interrupted:
+        return
+    if current is signal.default_int_handler:  # a cell runs: Python raises in it by itself
+        loop.call_later(_RETRY, _listen_when_idle, loop)
+        return
+    signal.signal(signal.SIGINT, _interrupted)
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    # A signal handler runs between any two instructions of the main thread, which may hold
+    # a lock that cancelling needs: do it elsewhere.
+    threading.Thread(target=jobs.cancel_all, daemon=True).start()

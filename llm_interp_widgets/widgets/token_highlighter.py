@@ -1,0 +1,49 @@
+"""TokenHighlighter: running text tinted by how much each token pushed the output."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import traitlets
+
+from llm_interp_widgets.widgets.base import ResultWidget
+
+
+class TokenHighlighter(ResultWidget):
+    """The prompt as text, each token tinted by its score.
+
+    Traits:
+        selected: Index of the pinned token, both ways; ``None`` when nothing is pinned.
+        output: Which output row is shown, both ways.
+        color_limit: Score of the strongest tint; ``None`` takes the largest one shown.
+    """
+
+    bundle_name: ClassVar[str] = "token_highlighter"
+    shared_traits: ClassVar[tuple[str, ...]] = ("snapshot", "selected", "output", "color_limit")
+
+    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
+    output = traitlets.Int(0).tag(sync=True)
+    color_limit = traitlets.Float(None, allow_none=True).tag(sync=True)
+
+    @traitlets.validate("selected")
+    def _check_selected(self, proposal: dict[str, Any]) -> int | None:
+        return self._in_range("selected", proposal["value"], len(self._about.inputs))
+
+    @traitlets.validate("output")
+    def _check_output(self, proposal: dict[str, Any]) -> int | None:
+        return self._in_range("output", proposal["value"], len(self._about.outputs))
+
+    @traitlets.validate("color_limit")
+    def _check_color_limit(self, proposal: dict[str, Any]) -> float | None:
+        value: float | None = proposal["value"]
+        if value is not None and not value > 0:
+            msg = f"color_limit={value!r} must be a positive number, or None."
+            raise traitlets.TraitError(msg)
+        return value
+
+    @staticmethod
+    def _in_range(name: str, value: int | None, size: int) -> int | None:
+        if value is not None and not 0 <= value < size:
+            msg = f"{name}={value} is out of range; there are {size}, counted from 0."
+            raise traitlets.TraitError(msg)
+        return value

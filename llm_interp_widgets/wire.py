@@ -1,0 +1,237 @@
+"""The contract with the browser: every message, every field, every buffer.
+
+What comes in: an explanation's fixed part (tokens, target, method), its state
+(progress, verdict, facts) and its numbers (float32 arrays).
+What goes out: plain dictionaries and byte buffers that survive Jupyter's JSON.
+
+Guarantees:
+
+- The TypedDicts below are the only definition. ``python -m llm_interp_widgets.wire``
+  writes ``js/src/protocol.gen.ts`` from them; a test fails when the two differ.
+- Numbers that can be absent travel as little-endian float32 buffers, never as JSON:
+  NaN means *absent* and survives the journey. Rows are outputs, columns are inputs.
+- A chunk's rows *replace* rows of the same number, so a replayed chunk is harmless.
+- ``seq`` grows by one with every chunk of a job. A snapshot carries the ``seq`` of the
+  last chunk merged into it; a client that sees a gap asks for a snapshot (``ready``).
+
+Conversation of one widget::
+
+    browser                                   kernel
+      │  ready ─────────────────────────────▶   │
+      │  ◀──────────── snapshot (a trait) ──    │
+      │  ◀──────────── chunk seq=1,2,3 … ───    │   at most 30 a second
+      │  ack (every 8 chunks) ──────────────▶   │   no ack: the kernel waits and merges
+      │  cancel ────────────────────────────▶   │
+      │  ◀──────────── snapshot (final) ────    │
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+PROTOCOL = 1
+ACK_EVERY = 8
+MAX_CHUNK_BYTES = 256 * 1024
+
+Status = Literal["queued", "running", "done", "cancelled", "failed"]
+Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
+Level = Literal["plain", "warn", "bad"]
+Unit = Literal["logit", "log_prob", "prob", "value"]
+
+
+class TokenInfo(TypedDict):
+    """One piece of the text as shown. ``start``/``end`` are characters of the prompt."""
+
+    text: str
+    start: int
+    end: int
+    special: bool
+    role: str | None
+    position: int
+    size: int
+
+
+class Fact(TypedDict):
+    """One entry of the honesty footer, e.g. ``{"label": "samples", "value": "512"}``."""
+
+    label: str
+    value: str
+    level: Level
+
+
+class ErrorInfo(TypedDict):
+    """A failure as the reader sees it."""
+
+    name: str
+    message: str
+
+
+class Subject(TypedDict):
+    """What is explained; fixed for the life of a job."""
+
+    prompt: str
+    inputs: list[TokenInfo]
+    outputs: list[TokenInfo]
+    target: str
+    unit: Unit
+    method: str
+    method_title: str
+    caution: str
+
+
+class JobState(TypedDict):
+    """Where the job stands. ``preview`` marks scores of a cheaper stand-in method."""
+
+    status: Status
+    preview: bool
+    verdict: Verdict
+    done: int
+    total: int
+    evaluations: int
+    seconds: float
+    sentence: str
+    facts: list[Fact]
+    error: ErrorInfo | None
+
+
+class Snapshot(TypedDict):
+    """The whole truth so far; a synchronised trait, so saved notebooks carry it.
+
+    ``scores`` and ``standard_error`` hold (outputs x inputs) float32, ``totals`` holds
+    (3 x outputs): base values, output values, completeness gaps. Buffers may be empty
+    (nothing known yet, or the method gives no standard error).
+    """
+
+    protocol: int
+    job: str
+    seq: int
+    subject: Subject
+    state: JobState
+    scores: bytes
+    standard_error: bytes
+    totals: bytes
+
+
+class Chunk(TypedDict):
+    """Kernel to browser: rows ``row … row+rows-1`` are replaced.
+
+    Buffers, in order: scores (rows x inputs), standard_error (the same, or empty),
+    totals (3 x outputs, or empty).
+    """
+
+    type: Literal["chunk"]
+    job: str
+    seq: int
+    row: int
+    rows: int
+    state: JobState
+
+
+class Ready(TypedDict):
+    """Browser to kernel: a view (re)appeared and wants the snapshot, then chunks."""
+
+    type: Literal["ready"]
+
+
+class Ack(TypedDict):
+    """Browser to kernel: everything up to ``seq`` was drawn."""
+
+    type: Literal["ack"]
+    job: str
+    seq: int
+
+
+class Cancel(TypedDict):
+    """Browser to kernel: stop the job, keep what it has."""
+
+    type: Literal["cancel"]
+    job: str
+
+
+def pack(values: npt.ArrayLike | None) -> bytes:
+    """Encode numbers as little-endian float32 bytes; ``None`` becomes no bytes.
+
+    Args:
+        values: Any array; NaN stands for an absent number.
+    """
+    if values is None:
+        return b""
+    return np.ascontiguousarray(values, dtype="<f4").tobytes()
+
+
+def unpack(buffer: bytes | memoryview, shape: Sequence[int]) -> npt.NDArray[np.float32] | None:
+    """Decode what ``pack`` made; no bytes become ``None``.
+
+    Raises:
+        ValueError: The buffer does not hold as many numbers as ``shape`` asks for.
+    """
+    if not len(buffer):
+        return None
+    return np.frombuffer(buffer, dtype="<f4").reshape(tuple(shape)).astype(np.float32)
+
+
+# ── TypeScript ────────────────────────────────────────────────────────────────
+
+_MESSAGES: tuple[type, ...] = (
+    TokenInfo, Fact, ErrorInfo, Subject, JobState, Snapshot, Chunk, Ready, Ack, Cancel,
+)  # fmt: skip
+_ALIASES: dict[str, Any] = {"Status": Status, "Verdict": Verdict, "Level": Level, "Unit": Unit}
+_SCALARS: dict[Any, str] = {
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    bytes: "DataView",
+    type(None): "null",
+}
+
+
+def _typescript_type(hint: Any) -> str:  # noqa: ANN401 - a type hint has no narrower type
+    for name, alias in _ALIASES.items():
+        if hint == alias:
+            return name
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if get_origin(hint) is Literal:
+        return " | ".join(f'"{value}"' for value in get_args(hint))
+    if get_origin(hint) is list:
+        return f"{_typescript_type(get_args(hint)[0])}[]"
+    if get_args(hint):
+        return " | ".join(_typescript_type(part) for part in get_args(hint))
+    return str(hint.__name__)
+
+
+def typescript() -> str:
+    """Return the TypeScript twin of this module's messages."""
+    lines = [
+        "// Generated from llm_interp_widgets/wire.py by `make protocol`. Do not edit.",
+        "",
+        f"export const PROTOCOL = {PROTOCOL};",
+        f"export const ACK_EVERY = {ACK_EVERY};",
+        "",
+    ]
+    for name, alias in _ALIASES.items():
+        values = " | ".join(f'"{value}"' for value in get_args(alias))
+        lines += [f"export type {name} = {values};"]
+    for message in _MESSAGES:
+        summary = (message.__doc__ or "").strip().splitlines()[0]
+        lines += ["", f"/** {summary} */", f"export interface {message.__name__} {{"]
+        for field, hint in get_type_hints(message).items():
+            lines += [f"  {field}: {_typescript_type(hint)};"]
+        lines += ["}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(typescript(), encoding="utf-8")

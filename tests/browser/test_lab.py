@@ -1,0 +1,164 @@
+"""The widget in a real JupyterLab: it streams, stops, survives, and runs nothing it is shown."""
+
+from __future__ import annotations
+
+import re
+import time
+
+SETUP = "import llm_interp_widgets as liw\nlm = liw.load()"
+PARIS = 'w = liw.explain(lm, "The capital of France is", target=" Paris")\nw'
+# Far more work than any test waits for, and as much as it takes to reload a page.
+LONG = f"""
+prompt = "{"The quick brown fox jumps over the lazy dog, and " * 4}the capital of France is"
+w = liw.explain(lm, prompt, target=" Paris", evaluations=EVALUATIONS, precision=None)
+w"""
+ENDLESS = LONG.replace("EVALUATIONS", "1_000_000")
+HOSTILE = "👩‍💻 今天天气很好\n\n</script><img src=x onerror=alert(1)> is\t'so' \"&amp;\" "
+TEXT = ".liw-text"
+TOKENS = ".liw-text [data-index]"
+CANCELLED = ".liw-progress[data-outcome=cancelled]"
+FINISHED = ".liw-progress[data-outcome]"
+SCORED = f"{TOKENS}:is([data-kind=raises], [data-kind=lowers], [data-kind=unsure])"
+
+
+def scores_on(root) -> list[float | None]:
+    """Read every token's score as a screen reader would: from its sentence."""
+    labels = root.locator(TOKENS).evaluate_all("all => all.map(e => e.ariaLabel)")
+    found = [re.search(r", ([+−]?[\d.,]+(?:e[+−]?\d+)?)(?: ±| )", label) for label in labels]
+    return [float(m[1].replace("−", "-").replace(",", "")) if m else None for m in found]
+
+
+def same(shown: list[float | None], exact: list[float]) -> bool:
+    """Whether three significant digits agree; special tokens show no score."""
+    pairs = zip(shown, exact, strict=True)
+    return all(a is None or abs(a - b) <= 0.006 * abs(b) + 0.005 for a, b in pairs)
+
+
+def scores_in_python(lab) -> list[float]:
+    return [float(x) for x in lab.python("print(*w.result().scores[0].tolist())").split()]
+
+
+def test_first_partial_is_on_screen_while_the_job_runs(lab):
+    lab.open(SETUP, "import time; started = time.monotonic()", ENDLESS)
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    assert lab.python("print(w.job.progress.status)") == "running"
+    print("first partial after", lab.python("print(f'{time.monotonic() - started:.1f} s')"))
+    assert lab.output(f"{TOKENS}").count() == int(lab.python("print(len(w._about.inputs))"))
+    before = scores_on(lab.page)
+    lab.page.wait_for_timeout(4_000)
+    assert scores_on(lab.page) != before, "later partials refine the first"
+
+
+def test_cancel_stops_and_keeps_the_scores(lab):
+    lab.open(SETUP, ENDLESS)
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    clicked = time.monotonic()
+    lab.output(".liw-progress button").click()
+    lab.output(CANCELLED).wait_for(timeout=5_000)
+    print(f"cancelled after {time.monotonic() - clicked:.2f} s")
+    assert lab.python("print(w.result().cancelled)") == "True"
+    assert same(scores_on(lab.page), scores_in_python(lab))
+
+
+def test_reload_in_the_middle_ends_with_the_same_scores(lab):
+    lab.open(SETUP, LONG.replace("EVALUATIONS", "1_500"))
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    lab.save()
+    assert lab.python("print(w.job.progress.status)") == "running"
+    lab.reload()
+    lab.output(TOKENS).first.wait_for()
+    assert lab.python("print(w.job.progress.status)") == "running", "reloaded too late to tell"
+    lab.output(FINISHED).wait_for(timeout=120_000)
+    assert same(scores_on(lab.page), scores_in_python(lab))
+
+
+def test_interrupting_the_kernel_stops_the_job(lab):
+    lab.open(SETUP, ENDLESS)
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    lab.idle()
+    pressed = time.monotonic()
+    lab.interrupt()
+    lab.output(CANCELLED).wait_for(timeout=5_000)
+    print(f"stopped {time.monotonic() - pressed:.2f} s after the interrupt of an idle kernel")
+
+
+def test_interrupting_a_waiting_cell_stops_the_job(lab):
+    lab.open(SETUP, ENDLESS, "w.result()")
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    lab.page.wait_for_timeout(300)
+    pressed = time.monotonic()
+    lab.interrupt()
+    lab.output(CANCELLED).wait_for(timeout=5_000)
+    print(f"stopped {time.monotonic() - pressed:.2f} s after the interrupt of a waiting cell")
+    lab.idle()
+
+
+def test_a_token_is_pinned_from_both_sides(lab):
+    lab.open(SETUP, PARIS)
+    lab.output(FINISHED).wait_for(timeout=60_000)
+    lab.output(f"{TOKENS}[tabindex='0']").focus()
+    for key in ("Home", "ArrowRight", "ArrowRight", "Enter"):
+        lab.page.keyboard.press(key)
+    lab.until("print(w.selected)", "2")
+    assert lab.output(f"{TOKENS}[aria-selected=true]").get_attribute("data-index") == "2"
+    lab.python("w.selected = 3")
+    lab.output(f"{TOKENS}[data-index='3'][aria-selected=true]").wait_for()
+    lab.page.keyboard.press("Escape")
+    lab.until("print(w.selected)", "None")
+    assert lab.output(f"{TOKENS}[aria-selected=true]").count() == 0
+
+
+def test_a_saved_notebook_shows_the_result_without_its_kernel(lab):
+    lab.open(SETUP, PARIS)
+    lab.output(FINISHED).wait_for(timeout=60_000)
+    shown = scores_on(lab.page)
+    lab.save()
+    lab.server.delete("sessions")
+    lab.visit()
+    lab.output(SCORED).first.wait_for()
+    assert scores_on(lab.page) == shown
+    assert lab.python("print('w' in globals())") == "False", "this is another kernel"
+    assert lab.output(".liw-progress button").count() == 0, "there is nothing to cancel"
+
+
+def test_a_hostile_prompt_is_only_text(lab, offline, tmp_path):
+    file = tmp_path / "hostile.html"
+    lab.open(
+        SETUP,
+        f"prompt = {HOSTILE!r}\nw = liw.explain(lm, prompt, method='occlusion')\nw",
+        f"w.to_html({str(file)!r}, title=prompt)",
+    )
+    lab.output(FINISHED).wait_for(timeout=60_000)
+    lab.idle()
+    for root in (lab.page, offline(file)):
+        root.locator(SCORED).first.wait_for()
+        pieces = root.locator(TOKENS).evaluate_all("all => all.map(e => e.textContent)")
+        assert "".join(pieces) == HOSTILE
+        assert root.locator(f"{TEXT} img, {TEXT} script").count() == 0
+
+
+def test_the_exported_file_is_interactive(lab, offline, axe, tmp_path):
+    file = tmp_path / "paris.html"
+    lab.open(SETUP, PARIS, f"w.to_html({str(file)!r})")
+    lab.output(FINISHED).wait_for(timeout=60_000)
+    lab.idle()
+    page = offline(file)
+    page.locator(SCORED).first.wait_for()
+    assert scores_on(page) == scores_on(lab.page)
+    page.locator(f"{TOKENS}[data-index='3']").click()
+    page.locator(f"{TOKENS}[data-index='3'][aria-selected=true]").wait_for()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert axe(page, "html") == []
+
+
+def test_no_accessibility_violation_in_any_theme(lab, axe):
+    lab.open(SETUP, PARIS)
+    lab.output(FINISHED).wait_for(timeout=60_000)
+    for fold in lab.output("details, summary").all():
+        if fold.evaluate("e => e.tagName === 'SUMMARY'"):
+            fold.click()
+    for theme in lab.THEMES:
+        lab.theme(theme)
+        lab.output(f"{TOKENS}[data-index='3']").hover()
+        assert axe(lab.page, ".jp-OutputArea-output:has(.liw-text)") == [], theme

