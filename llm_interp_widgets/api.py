@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from llm_interp_widgets import methods as _methods
-from llm_interp_widgets.errors import EmptyPromptError, ModelError, ParameterError
+from llm_interp_widgets.errors import ModelError, ParameterError
 from llm_interp_widgets.jobs import Job, submit
+from llm_interp_widgets.methods import make
 from llm_interp_widgets.methods.base import Task
 from llm_interp_widgets.models.batches import fillers
 from llm_interp_widgets.models.language_model import LanguageModel
@@ -20,7 +20,7 @@ from llm_interp_widgets.results import describe
 from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.targets import ask
-from llm_interp_widgets.text.features import pieces
+from llm_interp_widgets.text.features import pieces, require_features
 
 if TYPE_CHECKING:
     import threading
@@ -58,17 +58,15 @@ def wrap(
         >>> lm = wrap(model, tokenizer)  # doctest: +SKIP
     """
     if not hasattr(model, "get_input_embeddings") or not hasattr(model, "config"):
-        msg = (
+        raise ModelError(
             f"wrap needs a transformers model, not a {type(model).__name__}. "
             "Use load('…') for a name or a path."
         )
-        raise ModelError(msg)
     if not callable(tokenizer) or not hasattr(tokenizer, "decode"):
-        msg = (
+        raise ModelError(
             f"wrap needs the model's tokenizer as its second argument, not a "
             f"{type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained(…)."
         )
-        raise ModelError(msg)
     label = name or getattr(model, "name_or_path", "") or type(model).__name__
     return LanguageModel(model, tokenizer, name=label)
 
@@ -143,7 +141,7 @@ def explain(
     return widget
 
 
-def _plan(  # noqa: PLR0913 - the arguments of attribute, together
+def _plan(
     lm: LanguageModel,
     prompt: PromptLike,
     target: TargetLike,
@@ -154,21 +152,17 @@ def _plan(  # noqa: PLR0913 - the arguments of attribute, together
 ) -> tuple[Job[Attribution], About]:
     """Check everything at the border and return the job, not yet submitted."""
     if not isinstance(lm, LanguageModel):
-        msg = (
+        raise ParameterError(
             f"The first argument is a {type(lm).__name__}, not a model. "
             "Use lm = load(), or lm = wrap(model, tokenizer)."
         )
-        raise ParameterError(msg)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        msg = f"seed={seed!r} must be a whole number, 0 or above."
-        raise ParameterError(msg)
-    chosen = _methods.make(method, params)
+        raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")
+    chosen = make(method, params)
     encoded = lm.encode(prompt)
     columns = pieces(encoded, granularity)
-    if all(piece.special for piece in columns):
-        msg = "The prompt holds only special tokens or chat markup; there is nothing to explain."
-        raise EmptyPromptError(msg)
-    settings = {f.name: getattr(chosen, f.name) for f in fields(chosen)}  # type: ignore[arg-type]
+    require_features(columns)
+    settings = {f.name: getattr(chosen, f.name) for f in fields(chosen)}
     off = ""
     if "filler" in settings:
         names = fillers(lm, settings["filler"], settings["off"])[1]
@@ -219,10 +213,9 @@ def _result(about: About, look: Progress) -> Attribution:
         seconds=look.seconds,
         evaluations=last.evaluations,
         cancelled=look.status == "cancelled",
+        preview=last.preview,
     )
 
 
 def _plain(params: Any) -> dict[str, Any]:  # noqa: ANN401 - a method's own parameters
     return {key: list(v) if isinstance(v, tuple) else v for key, v in params.items()}
-
-

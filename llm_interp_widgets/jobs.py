@@ -129,14 +129,14 @@ class Job(Generic[R]):
             InterpError: Whatever the method raised.
         """
         if not self.wait(timeout):
-            msg = f"The job did not finish within {timeout} s; it goes on. Cancel it, or wait."
-            raise TimeoutError(msg)
+            raise TimeoutError(
+                f"The job did not finish within {timeout} s; it goes on. Cancel it, or wait."
+            )
         error = self._progress.error or self._observer_error
         if error is not None:
             raise error
         if self._result is None:
-            msg = "The job was cancelled before there was a result."
-            raise CancelledJobError(msg)
+            raise CancelledJobError("The job was cancelled before there was a result.")
         return self._result
 
     # ── on the worker ─────────────────────────────────────────────────────────
@@ -153,17 +153,16 @@ class Job(Generic[R]):
         partials: Iterator[Partial] | None = None
         known = False
         try:
-            if self._stop.is_set():
-                raise CancelledJobError
             self._look("running", merged, range(0), started)
             partials = self._run(self._stop)
-            for partial in partials:
+            for partial in () if self._stop.is_set() else partials:
                 merged, known = merged.merge(partial), True
                 rows = range(partial.row, partial.row + len(partial.scores))
                 self._look("running", merged, rows, started)
-                if self._stop.is_set() and not partial.final:
-                    status = "cancelled"
+                if self._stop.is_set():
                     break
+            if self._stop.is_set() and not merged.last.final:
+                status = "cancelled"
         except CancelledJobError:
             status = "cancelled"
         except BaseException as caught:  # noqa: BLE001 - kept, shown and raised in result()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -156,14 +157,7 @@ def ask(target: TargetLike, lm: LanguageModel, prompt: Prompt) -> Question:
         TargetError: It does not fit the model.
         NonFiniteError: ``None``, and the model's own scores are NaN.
     """
-    if isinstance(target, bool):
-        msg = f"target={target!r} is a truth value; pass a label's name or its index."
-        raise TargetError(msg)
-    if target is None:
-        target = _own_answer(lm, prompt)
-    if isinstance(target, str | int):
-        target = Logit(target) if lm.kind == "classifier" else LogProb(target)
-    match target:
+    match _named(target, lm, prompt):
         case Logit(x):
             return _plain("logit", x, lm, prompt)
         case LogProb(x):
@@ -174,21 +168,37 @@ def ask(target: TargetLike, lm: LanguageModel, prompt: Prompt) -> Question:
             return _contrast(a, b, lm, prompt)
         case Generate(n):
             return _generate(n, lm, prompt)
-        case Masked() | Similarity():
-            wanted = "a masked language model" if isinstance(target, Masked) else "an encoder"
-            msg = (
-                f"{type(target).__name__} needs {wanted}; {lm.name} is a "
-                f"{'decoder' if lm.kind == 'causal' else 'classifier'}. Available for it: "
-                "LogProb, Logit, Prob, Contrast" + (", Generate." if lm.kind == "causal" else ".")
-            )
-            raise TargetError(msg)
-        case _ if callable(target):
-            return _custom(target, lm, prompt)
-    msg = (
+        case Masked() | Similarity() as other:
+            raise TargetError(_needs_another_model(other, lm))
+        case custom:
+            return _custom(custom, lm, prompt)
+
+
+def _named(target: TargetLike, lm: LanguageModel, prompt: Prompt) -> Target:
+    """Give a bare name, an index or ``None`` the unit that is sound for this kind of model."""
+    if target is None:
+        target = _own_answer(lm, prompt)
+    if isinstance(target, Integral) and not isinstance(target, bool):
+        target = int(target)
+    if isinstance(target, str | int) and not isinstance(target, bool):
+        return Logit(target) if lm.kind == "classifier" else LogProb(target)
+    known = LogProb | Logit | Prob | Contrast | Generate | Masked | Similarity
+    if isinstance(target, known) or callable(target):
+        return target
+    raise TargetError(
         f"target={target!r} is a {type(target).__name__}. Pass None, a text, an index, "
         "LogProb, Logit, Prob, Contrast, Generate, or a callable on logits."
     )
-    raise TargetError(msg)
+
+
+def _needs_another_model(target: Masked | Similarity, lm: LanguageModel) -> str:
+    wanted = "a masked language model" if isinstance(target, Masked) else "an encoder"
+    causal = lm.kind == "causal"
+    return (
+        f"{type(target).__name__} needs {wanted}, which cannot be explained yet; {lm.name} is a "
+        f"{'decoder' if causal else 'classifier'}. Available for it: LogProb, Logit, Prob, "
+        f"Contrast{', Generate' if causal else ''}."
+    )
 
 
 # ── one answer ────────────────────────────────────────────────────────────────
@@ -197,8 +207,9 @@ def ask(target: TargetLike, lm: LanguageModel, prompt: Prompt) -> Question:
 def _own_answer(lm: LanguageModel, prompt: Prompt) -> Named:
     scores = lm.scores(torch.tensor([prompt.ids]), Readout((), 1, lambda logits: logits[:, 0]))
     if not bool(torch.isfinite(scores).any()) or bool(torch.isnan(scores).any()):
-        msg = f"{lm.name} returned NaN scores on the prompt itself. Check its weights or dtype."
-        raise NonFiniteError(msg)
+        raise NonFiniteError(
+            f"{lm.name} returned NaN scores on the prompt itself. Check its weights or dtype."
+        )
     return int(scores[0].argmax())
 
 
@@ -208,19 +219,19 @@ def _plain(kind: Kind, x: Named, lm: LanguageModel, prompt: Prompt) -> Question:
         unit: Unit = "value" if len(lm.labels) == 1 else kind
         name = lm.labels[index]
         if kind != "logit" and len(lm.labels) == 1:
-            msg = f"{lm.name} has one output and no probabilities; use Logit(0) or None."
-            raise TargetError(msg)
+            raise TargetError(
+                f"{lm.name} has one output and no probabilities; use Logit(0) or None."
+            )
         readout = Readout((), 1, lambda logits: _kind(logits[:, 0], kind)[:, [index]])
         end = len(prompt.text)
         token = Token(name, index, end, end, position=len(prompt.tokens))
         return Question((readout,), (token,), unit, f"“{name}”")
     ids = _continuation(x, lm, prompt)
     if kind == "logit" and len(ids) != 1:
-        msg = (
+        raise TargetError(
             f"Logit needs one token; {x!r} is {len(ids)}: {describe_ids(lm.tokenizer, ids)}. "
             "Use LogProb for a continuation of several tokens."
         )
-        raise TargetError(msg)
     text = _text(x, ids, lm)
     output = _output(text, ids, prompt)
     return Question((_continue(ids, kind),), (output,), kind, f"“{text}”")
@@ -251,11 +262,9 @@ def _contrast(a: Named, b: Named, lm: LanguageModel, prompt: Prompt) -> Question
 
 def _generate(n: int, lm: LanguageModel, prompt: Prompt) -> Question:
     if lm.kind != "causal":
-        msg = f"Generate needs a language model; {lm.name} is a classifier."
-        raise TargetError(msg)
+        raise TargetError(f"Generate needs a language model; {lm.name} is a classifier.")
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        msg = f"Generate({n!r}): pass how many tokens to write, at least 1."
-        raise TargetError(msg)
+        raise TargetError(f"Generate({n!r}): pass how many tokens to write, at least 1.")
     ids = lm.top_tokens(prompt.ids, n)
     outputs, at = [], len(prompt.text)
     for i, token in enumerate(ids):
@@ -274,12 +283,11 @@ def _custom(target: CustomTarget, lm: LanguageModel, prompt: Prompt) -> Question
         values = target(logits[:, -1])
         if not isinstance(values, torch.Tensor) or values.shape != logits.shape[:1]:
             got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
-            msg = (
+            raise TargetError(
                 f"The target {name} must return a tensor of shape (rows,) = "
                 f"{tuple(logits.shape[:1])} for logits of shape {tuple(logits[:, -1].shape)}; "
                 f"it returned {got}."
             )
-            raise TargetError(msg)
         return values[:, None]
 
     end = len(prompt.text)
@@ -317,12 +325,14 @@ def _continue(ids: tuple[int, ...], kind: Kind) -> Readout:
 def _continuation(x: Named, lm: LanguageModel, prompt: Prompt) -> tuple[int, ...]:
     if isinstance(x, int):
         if not 0 <= x < lm.vocabulary_size:
-            msg = f"Token id {x} is out of range; {lm.name} has ids 0 to {lm.vocabulary_size - 1}."
-            raise TargetError(msg)
+            raise TargetError(
+                f"Token id {x} is out of range; {lm.name} has ids 0 to {lm.vocabulary_size - 1}."
+            )
         return (x,)
     if not isinstance(x, str):
-        msg = f"A target of a language model is a text or a token id, not {type(x).__name__}."
-        raise TargetError(msg)
+        raise TargetError(
+            f"A target of a language model is a text or a token id, not {type(x).__name__}."
+        )
     ids = encode_continuation(lm.tokenizer, prompt, x)
     lm.check_length(len(prompt.tokens) + len(ids))
     return ids
@@ -337,18 +347,15 @@ def _label_index(x: Named, lm: LanguageModel) -> int:
         lower = [name.lower() for name in labels]
         if lower.count(x.lower()) == 1:
             return lower.index(x.lower())
-        msg = f"{lm.name} has no label {x!r}. {nearest(x, labels)} By index: {listed}."
-        raise TargetError(msg)
+        raise TargetError(f"{lm.name} has no label {x!r}. {nearest(x, labels)} By index: {listed}.")
     if not isinstance(x, int) or not 0 <= x < len(labels):
-        msg = f"Label {x!r} is out of range for {lm.name}. Its labels: {listed}."
-        raise TargetError(msg)
+        raise TargetError(f"Label {x!r} is out of range for {lm.name}. Its labels: {listed}.")
     return x
 
 
 def _check_different(a: object, b: object, name: Named) -> None:
     if a == b:
-        msg = f"Contrast compares {name!r} with itself; the difference is always 0."
-        raise TargetError(msg)
+        raise TargetError(f"Contrast compares {name!r} with itself; the difference is always 0.")
 
 
 def _text(x: Named, ids: tuple[int, ...], lm: LanguageModel) -> str:
@@ -357,6 +364,4 @@ def _text(x: Named, ids: tuple[int, ...], lm: LanguageModel) -> str:
 
 def _output(text: str, ids: tuple[int, ...], prompt: Prompt) -> Token:
     start = len(prompt.text)
-    return Token(
-        text, ids[0], start, start + len(text), position=len(prompt.tokens), size=len(ids)
-    )
+    return Token(text, ids[0], start, start + len(text), position=len(prompt.tokens), size=len(ids))

@@ -99,7 +99,8 @@ function words(texts: readonly string[]): Word[] {
   texts.forEach((text, index) => {
     for (const part of text.split(/(\n)|(?=[ \t])|(?<=\p{Script=Han}|[\u3000-\u30ff])/u)) {
       if (part === undefined || part === "") continue;
-      const starts = open === null || part === "\n" || /^\s/.test(part) || /^\p{Script=Han}/u.test(part);
+      const starts =
+        open === null || part === "\n" || /^\s/.test(part) || /^\p{Script=Han}/u.test(part);
       if (starts) {
         open = { text: part, parts: [] };
         found.push(open);
@@ -127,7 +128,15 @@ export function pictureSvg(state: PictureState, measure: Measure): string {
     const reading = readings.all[piece.index];
     const special = subject.inputs[piece.index]?.special ?? false;
     const y = HEAD + MARGIN + piece.line * LINE;
-    return mark(piece, reading, { y, special, measure, palette, limit, muted, pinned: piece.index === state.selected });
+    return mark(piece, reading, {
+      y,
+      special,
+      measure,
+      palette,
+      limit,
+      muted,
+      pinned: piece.index === state.selected,
+    });
   });
 
   const title = `Why ${target}?`;
@@ -176,7 +185,13 @@ function mark(piece: Piece, reading: Reading | undefined, style: MarkStyle): str
   );
 }
 
-function legend(y: number, state: PictureState, palette: Palette, muted: string, target: string): string {
+function legend(
+  y: number,
+  state: PictureState,
+  palette: Palette,
+  muted: string,
+  target: string,
+): string {
   const { limit, subject, note } = state;
   const right = MARGIN + LEGEND_WIDTH;
   const words = (x: number, text: string, anchor: string): string =>
@@ -203,7 +218,12 @@ function fixed(value: number): string {
 
 /** Escape for XML; what XML 1.0 cannot hold (controls, lone surrogates) becomes U+FFFD. */
 export function xml(text: string): string {
-  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+  const entities: Record<string, string> = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+  };
   return text
     .toWellFormed()
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "\ufffd")

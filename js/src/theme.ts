@@ -34,8 +34,14 @@ export function watchTheme(element: Element, apply: (theme: Theme) => void): Cle
   for (const node of [body, documentElement]) {
     observer.observe(node, {
       attributes: true,
-      attributeFilter: ["class", "style", "data-jp-theme-light", "data-jp-theme-name",
-        "data-vscode-theme-kind", "data-theme"],
+      attributeFilter: [
+        "class",
+        "style",
+        "data-jp-theme-light",
+        "data-jp-theme-name",
+        "data-vscode-theme-kind",
+        "data-theme",
+      ],
     });
   }
   const query = window.matchMedia?.(DARK_QUERY);

@@ -41,16 +41,15 @@ def make(name: str, params: dict[str, Any]) -> Method:
     """
     kind = METHODS.get(name) if isinstance(name, str) else None
     if kind is None:
-        msg = f"No method {name!r}. {nearest(str(name), METHODS)}"
-        raise UnknownMethodError(msg)
+        raise UnknownMethodError(f"No method {name!r}. {nearest(str(name), METHODS)}")
     known = {field.name: field.default for field in fields(kind)}
     for given in params:
         if given not in known:
             listed = ", ".join(f"{key}={value!r}" for key, value in known.items())
-            msg = f"{name} has no parameter {given!r}. " + (
-                f"{nearest(given, known)} With defaults: {listed}." if known else "It has none."
+            raise ParameterError(
+                f"{name} has no parameter {given!r}. "
+                + (f"{nearest(given, known)} With defaults: {listed}." if known else "It has none.")
             )
-            raise ParameterError(msg)
     return kind(**params)
 
 

@@ -66,5 +66,4 @@ def check_positive(name: str, value: float | None) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        msg = f"{name}={value!r} must be a positive number, or None for no limit."
-        raise ParameterError(msg)
+        raise ParameterError(f"{name}={value!r} must be a positive number, or None for no limit.")

@@ -65,7 +65,7 @@ class Strata:
 
 
 def student_t(degrees: int) -> float:
-    """Return the 97.5 % quantile of Student's t, to 3 % for 2 degrees and better above.
+    """Return the 97.5 % quantile of Student's t, to 4 % for 2 degrees and better above.
 
     Source: Abramowitz & Stegun 26.7.5.
     """
@@ -75,4 +75,4 @@ def student_t(degrees: int) -> float:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return z + sum(term / v ** (i + 1) for i, term in enumerate(terms))
+    return z + terms[0] / v + terms[1] / v**2 + terms[2] / v**3

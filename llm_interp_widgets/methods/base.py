@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,7 @@ class Method(Protocol):
     """An attribution algorithm; its dataclass fields are its parameters."""
 
     CARD: ClassVar[Card]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __init__(self, **params: object) -> None:
         """Take the parameters; check them."""

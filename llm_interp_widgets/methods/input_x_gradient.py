@@ -45,7 +45,7 @@ class InputXGradient:
         embeddings = lm.embed(torch.tensor([task.prompt.ids]))
         zeros = torch.zeros_like(embeddings)
         base = sum(lm.scores_of_embeddings(zeros, readout) for readout in question.readouts)
-        base_values = base[0].double().cpu().numpy()  # type: ignore[union-attr,index]
+        base_values = base[0].double().cpu().numpy()  # type: ignore[index]
         values = np.zeros(outputs)
         starts = [piece.position for piece in pieces]
         gradients = [lm.differentiate(embeddings, readout) for readout in question.readouts]
@@ -54,8 +54,7 @@ class InputXGradient:
             slope = torch.stack([gradient[0].float() for _, gradient in parts]).sum(0)
             tokens = (slope * embeddings[0].float()).sum(-1).double().cpu().numpy()
             if not np.isfinite(tokens).all():
-                msg = f"{lm.name} has NaN or infinite gradients in {lm.info.dtype}."
-                raise NonFiniteError(msg)
+                raise NonFiniteError(f"{lm.name} has NaN or infinite gradients in {lm.info.dtype}.")
             yield Partial(
                 row=o,
                 scores=np.add.reduceat(tokens, starts)[None].astype(np.float32),

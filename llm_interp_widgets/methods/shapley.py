@@ -94,12 +94,11 @@ class Shapley:
         all_cost = (2**n - 1) * fillers + 1
         if self.evaluations == "all":
             if n > _MOST_FEATURES_EXACT:
-                msg = (
+                raise ParameterError(
                     f"All coalitions of {n} pieces are {all_cost:.3g} evaluations; at most "
                     f"{_MOST_FEATURES_EXACT} pieces are enumerated. Sample "
                     "(evaluations=1000), or use granularity='word' or 'sentence'."
                 )
-                raise ParameterError(msg)
             yield from _exact(task, coalitions, Budget(all_cost, self.seconds))
             return
         pair = 2 * n
@@ -108,11 +107,10 @@ class Shapley:
             yield from _exact(task, coalitions, Budget(all_cost, self.seconds))
             return
         if chosen < pair + 1:
-            msg = (
+            raise ParameterError(
                 f"evaluations={chosen} is too few: one pair of orders of {n} pieces takes "
                 f"{pair + 1}; standard errors need {2 * pair * fillers}."
             )
-            raise ParameterError(msg)
         budget = Budget(chosen, self.seconds)
         yield from _sampled(task, coalitions, budget, self.precision)
 
@@ -285,4 +283,3 @@ def shapley_values(
         seen = count > 0
         shares[i] = (total[seen] / count[seen, None]).mean(0) if seen.any() else np.nan
     return shares
-

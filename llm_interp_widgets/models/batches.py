@@ -23,7 +23,6 @@ import numpy as np
 import torch
 
 from llm_interp_widgets.errors import (
-    EmptyPromptError,
     ModelMemoryError,
     NonFiniteError,
     ParameterError,
@@ -67,7 +66,6 @@ class Coalitions:
 
     Raises:
         ParameterError: ``off`` does not exist, or a filler is not a single token.
-        EmptyPromptError: Every piece is special: there is nothing to switch off.
     """
 
     def __init__(
@@ -81,15 +79,13 @@ class Coalitions:
         filler: str | Sequence[str] = AUTO,
     ) -> None:
         if off not in ("replace", "remove"):
-            msg = f"off={off!r} does not exist. " + nearest(str(off), ["replace", "remove"])
-            raise ParameterError(msg)
+            raise ParameterError(
+                f"off={off!r} does not exist. " + nearest(str(off), ["replace", "remove"])
+            )
         self.lm = lm
         self.readouts = tuple(readouts)
         self.off = off
         self.features = tuple(piece for piece in pieces if not piece.special)
-        if not self.features:
-            msg = "Nothing can be switched off: every token is special or chat markup."
-            raise EmptyPromptError(msg)
         self._ids = np.array(prompt.ids, dtype=np.int64)
         self._feature = np.full(len(self._ids), -1)
         for index, piece in enumerate(self.features):
@@ -115,11 +111,13 @@ class Coalitions:
 
     def full(self) -> Float64[ndarray, " output"]:
         """Return the value of the prompt as it is."""
-        return self.values(np.ones((1, len(self.features)), dtype=bool), 0)[0]
+        value: ndarray = self.values(np.ones((1, len(self.features)), dtype=bool), 0)[0]
+        return value
 
     def empty(self, filler: int | None = None) -> Float64[ndarray, " output"]:
         """Return the value with everything off, for one filler or averaged over all."""
-        return self.values(np.zeros((1, len(self.features)), dtype=bool), filler)[0]
+        value: ndarray = self.values(np.zeros((1, len(self.features)), dtype=bool), filler)[0]
+        return value
 
     def values(
         self, coalitions: Bool[ndarray, "row feature"], filler: int | None = None
@@ -136,7 +134,8 @@ class Coalitions:
             CancelledJobError: The model's handle was told to stop.
         """
         which = range(self.fillers) if filler is None else (filler,)
-        return self._ask(coalitions, which).mean(axis=0)
+        mean: ndarray = self._ask(coalitions, which).mean(axis=0)
+        return mean
 
     def by_filler(
         self, coalitions: Bool[ndarray, "row feature"]
@@ -161,7 +160,7 @@ class Coalitions:
         return (np.packbits(row).tobytes(), 0 if row.all() else filler)
 
     def _input(self, row: Bool[ndarray, " feature"], filler: int) -> Int[ndarray, " token"]:
-        on = np.append(row, True)[self._feature]  # noqa: FBT003 - feature -1 is always on
+        on = np.append(row, True)[self._feature]
         if self.off == "replace":
             return np.where(on, self._ids, self.filler_ids[filler])
         kept = self._ids[on]
@@ -198,12 +197,11 @@ class Coalitions:
 
     def _halve(self, rows: int, length: int, error: BaseException) -> None:
         if rows == 1:
-            msg = (
+            raise ModelMemoryError(
                 f"A single row of {length} tokens does not fit into the memory of "
                 f"{self.lm.device}. Free memory, shorten the prompt, or load the model in "
                 f"a smaller dtype. ({error})"
-            )
-            raise ModelMemoryError(msg) from error
+            ) from error
         self._rows_a_batch = rows // 2
         gc.collect()
         if self.lm.device.type == "cuda":
@@ -229,12 +227,12 @@ def fillers(
         if single:
             ids, names = zip(*single, strict=True)
             return ids, names
-        msg = "None of the neutral fillers is one token of this model. Pass filler=' …' yourself."
-        raise ParameterError(msg)
+        raise ParameterError(
+            "None of the neutral fillers is one token of this model. Pass filler=' …' yourself."
+        )
     texts = [filler] if isinstance(filler, str) else list(filler)
     if not texts:
-        msg = "filler is an empty list. Pass a text, several texts, or 'auto'."
-        raise ParameterError(msg)
+        raise ParameterError("filler is an empty list. Pass a text, several texts, or 'auto'.")
     return tuple(_single(lm, text) for text in texts), tuple(texts)
 
 
@@ -244,12 +242,11 @@ def _single(lm: LanguageModel, text: str) -> int:
     if special is not None and len(ids) != 1:
         return int(special)
     if len(ids) != 1:
-        msg = (
+        raise ParameterError(
             f"The filler {text!r} must be one token; for this model it is {len(ids)}: "
             f"{describe_ids(lm.tokenizer, ids) or 'nothing'}. Choose another, for example "
             f"{NEUTRAL_FILLERS[0]!r}, or off='remove'."
         )
-        raise ParameterError(msg)
     return ids[0]
 
 
@@ -279,8 +276,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 def _check_finite(values: ndarray, lm: LanguageModel) -> None:
     if not np.isfinite(values).all():
-        msg = (
+        raise NonFiniteError(
             f"{lm.name} returned NaN or infinite scores in {lm.info.dtype}. Try "
             "dtype='float32', or check the model's weights."
         )
-        raise NonFiniteError(msg)

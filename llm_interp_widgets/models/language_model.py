@@ -106,8 +106,7 @@ class LanguageModel:
     def checkpoint(self) -> None:
         """Raise ``CancelledJobError`` if this handle was told to stop."""
         if self.stop.is_set():
-            msg = "The job was cancelled."
-            raise CancelledJobError(msg)
+            raise CancelledJobError("The job was cancelled.")
 
     # ── what it is ────────────────────────────────────────────────────────────
 
@@ -121,11 +120,10 @@ class LanguageModel:
         decoder = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
         if decoder and not config.is_encoder_decoder:
             return "causal"
-        msg = (
+        raise UnsupportedModelError(
             f"{names[0]} cannot be explained yet. What can be: decoder-only language models "
             "(…ForCausalLM) and sequence classifiers (…ForSequenceClassification)."
         )
-        raise UnsupportedModelError(msg)
 
     @property
     def device(self) -> torch.device:
@@ -144,8 +142,8 @@ class LanguageModel:
         if self.kind != "classifier":
             return ()
         config = self.model.config
-        names = config.id2label or {}
-        return tuple(str(names.get(i, f"LABEL_{i}")) for i in range(config.num_labels))
+        names: dict[Any, str] = config.id2label or {}
+        return tuple(str(names.get(i, f"LABEL_{i}")) for i in range(config.num_labels or 0))
 
     @property
     def vocabulary_size(self) -> int:
@@ -168,8 +166,9 @@ class LanguageModel:
     def _embedding(self) -> torch.nn.Embedding:
         embedding = self.model.get_input_embeddings()
         if not isinstance(getattr(embedding, "weight", None), torch.Tensor):
-            msg = f"{type(self.model).__name__} has no input embedding table."
-            raise UnsupportedModelError(msg)
+            raise UnsupportedModelError(
+                f"{type(self.model).__name__} has no input embedding table."
+            )
         return embedding  # type: ignore[return-value]
 
     # ── text ──────────────────────────────────────────────────────────────────
@@ -189,11 +188,10 @@ class LanguageModel:
         """Raise ``PromptTooLongError`` if so many tokens do not fit."""
         limit = self.context_length
         if limit is not None and tokens > limit:
-            msg = (
+            raise PromptTooLongError(
                 f"This takes {tokens} tokens; {self.name} reads {limit}. Shorten it by "
                 f"{tokens - limit} tokens, or split it. (Prompts are never cut silently.)"
             )
-            raise PromptTooLongError(msg)
 
     # ── forward ───────────────────────────────────────────────────────────────
 

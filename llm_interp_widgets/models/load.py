@@ -135,8 +135,9 @@ def convert_gguf(file: Path) -> Path:
             if not folder.exists():  # another process won the race: its copy is as good
                 raise
     except ValueError as error:
-        msg = f"{file.name!r} could not be opened: {error}. Give a GGUF file of a decoder."
-        raise UnsupportedModelError(msg) from error
+        raise UnsupportedModelError(
+            f"{file.name!r} could not be opened: {error}. Give a GGUF file of a decoder."
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder
@@ -155,10 +156,10 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
         return torch.float32 if device.type == "cpu" else "auto"
     found = getattr(torch, dtype, None)
     if not isinstance(found, torch.dtype):
-        msg = f"dtype {dtype!r} does not exist. " + nearest(
-            dtype, ["float32", "float64", "bfloat16", "float16"]
+        raise UnsupportedModelError(
+            f"dtype {dtype!r} does not exist. "
+            + nearest(dtype, ["float32", "float64", "bfloat16", "float16"])
         )
-        raise UnsupportedModelError(msg)
     return found
 
 
@@ -167,8 +168,9 @@ def _local(source: str | Path) -> Path | None:
     path = Path(source).expanduser()
     if path.is_file():
         if path.suffix != ".gguf":
-            msg = f"{path.name!r} is not a model file. Give a .gguf file, a folder or a hub id."
-            raise UnknownModelError(msg)
+            raise UnknownModelError(
+                f"{path.name!r} is not a model file. Give a .gguf file, a folder or a hub id."
+            )
         return convert_gguf(path)
     if path.is_dir():
         if (path / "config.json").exists():
@@ -177,8 +179,9 @@ def _local(source: str | Path) -> Path | None:
         if len(files) == 1:
             return convert_gguf(files[0])
         held = ", ".join(f.name for f in files) or "neither config.json nor a .gguf file"
-        msg = f"Folder {str(path)!r} is not one model: it holds {held}. Name one of the files."
-        raise UnknownModelError(msg)
+        raise UnknownModelError(
+            f"Folder {str(path)!r} is not one model: it holds {held}. Name one of the files."
+        )
     looks_local = path.suffix == ".gguf" or path.is_absolute() or str(source).startswith(".")
     if looks_local or str(source).count("/") > 1:
         raise UnknownModelError(_no_such_path(path))
@@ -213,7 +216,7 @@ def _open(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide the progress bar of a load that takes a second."""
-    bars = transformers.utils.logging
+    bars: Any = transformers.utils.logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:
@@ -264,9 +267,8 @@ def _auto_class(config: PretrainedConfig, origin: str) -> Any:  # noqa: ANN401 -
         return transformers.AutoModelForSequenceClassification
     if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names):
         return transformers.AutoModelForCausalLM
-    msg = (
+    raise UnsupportedModelError(
         f"{origin!r} is a {', '.join(names) or type(config).__name__}. What can be explained: "
         "decoder-only language models (…ForCausalLM) and classifiers "
         "(…ForSequenceClassification)."
     )
-    raise UnsupportedModelError(msg)

@@ -65,7 +65,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attribution:
-    """How much each input pushed each output. Position, never token text, is the key.
+    r"""How much each input pushed each output. Position, never token text, is the key.
 
     Attributes:
         scores: (output, input) in ``unit``; 0 for pieces that are never switched off.
@@ -77,7 +77,7 @@ class Attribution:
             interval of the sampling; 0 where exact; ``None`` if the method has none.
         spread: (output, input) standard deviation of the scores over the fillers: how
             much the choice of filler matters. ``None`` with a single filler.
-        completeness_gap: (output,) \\|Σ scores − (output − base)\\| / \\|output − base\\|.
+        completeness_gap: (output,) |Σ scores − (output − base)| / |output − base|.
         exact: The scores are the method's definition, not an estimate.
         converged: Reached the precision asked for; ``None``: does not apply.
         method: Name of the method.
@@ -90,6 +90,7 @@ class Attribution:
         seconds: Wall-clock time.
         evaluations: Inputs scored by the model.
         cancelled: Stopped by hand before it was finished.
+        preview: Cancelled so early that the scores are a cheaper stand-in's.
     """
 
     scores: Float32[ndarray, "output input"]
@@ -112,6 +113,7 @@ class Attribution:
     seconds: float
     evaluations: int
     cancelled: bool = False
+    preview: bool = False
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only.
@@ -128,8 +130,7 @@ class Attribution:
             array = np.array(value, dtype=np.float32 if is_matrix else np.float64)
             shape = wide if is_matrix else tall
             if array.shape != shape:
-                msg = f"{name} has shape {array.shape}; the tokens need {shape}."
-                raise ResultError(msg)
+                raise ResultError(f"{name} has shape {array.shape}; the tokens need {shape}.")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
@@ -222,15 +223,17 @@ class Attribution:
         try:
             handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
         except OSError as error:
-            msg = f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
-            raise ResultError(msg) from error
+            raise ResultError(
+                f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
+            ) from error
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+                np.savez_compressed(file, **arrays)
             Path(name).replace(target)
         except OSError as error:
-            msg = f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
-            raise ResultError(msg) from error
+            raise ResultError(
+                f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
+            ) from error
         finally:
             Path(name).unlink(missing_ok=True)
         return target
@@ -247,16 +250,15 @@ class Attribution:
                 data = {name: archive[name] for name in archive.files}
             header = json.loads(data.pop("header").tobytes())
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            msg = f"{str(path)!r} is not a saved attribution ({error})."
-            raise ResultError(msg) from error
+            raise ResultError(f"{str(path)!r} is not a saved attribution ({error}).") from error
         if header.pop("kind", None) != "attribution" or header.pop("format", None) != FORMAT:
-            msg = f"{str(path)!r} holds another kind or a newer format; this reads {FORMAT}."
-            raise ResultError(msg)
+            raise ResultError(
+                f"{str(path)!r} holds another kind or a newer format; this reads {FORMAT}."
+            )
         try:
             header["inputs"] = tuple(Token(**token) for token in header["inputs"])
             header["outputs"] = tuple(Token(**token) for token in header["outputs"])
             header["model"] = ModelInfo(**header["model"])
             return cls(**data, **header)
         except (TypeError, KeyError) as error:
-            msg = f"{str(path)!r} is damaged: {error}."
-            raise ResultError(msg) from error
+            raise ResultError(f"{str(path)!r} is damaged: {error}.") from error

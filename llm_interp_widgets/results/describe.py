@@ -153,7 +153,7 @@ def off_words(params: Mapping[str, Any], names: Sequence[str]) -> str:
 def _ranking_note(merged: Merged, row: int) -> str:
     scores, spread = merged.scores[row], merged.spread[row]  # type: ignore[index]
     order = np.argsort(-np.abs(scores))
-    if len(order) < 2 or not np.isfinite(spread).all():  # noqa: PLR2004 - two are compared
+    if len(order) < 2 or not np.isfinite(spread).all():
         return ""
     first, second = order[:2]
     lead = abs(scores[first]) - abs(scores[second])
@@ -172,4 +172,4 @@ def _signed(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return "0 %" if share < 0.0005 else f"{100 * share:.3g} %"  # noqa: PLR2004 - rounds to 0.0 %
+    return "0 %" if share < 0.0005 else f"{100 * share:.3g} %"

@@ -50,7 +50,7 @@ def pieces(prompt: Prompt, granularity: Granularity = "token") -> tuple[Token, .
 
     Example:
         >>> from llm_interp_widgets.text.tokens import align
-        >>> raw = [(0, 2), (2, 5), (5, 9)]
+        >>> raw = [(0, 2), (2, 6), (6, 10)]
         >>> prompt = align("unable cat", [1, 2, 3], raw, [False] * 3, names=[""] * 3)
         >>> [piece.text for piece in pieces(prompt, "word")]
         ['unable', ' cat']

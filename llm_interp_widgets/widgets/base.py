@@ -74,8 +74,9 @@ class ResultWidget(anywidget.AnyWidget):
             return self._job.result(timeout)
         except CancelledJobError as error:
             if self._closed:
-                msg = "This widget was closed before it had a result. Call explain again."
-                raise ClosedWidgetError(msg) from error
+                raise ClosedWidgetError(
+                    "This widget was closed before it had a result. Call explain again."
+                ) from error
             raise
 
     def cancel(self) -> None:
@@ -131,8 +132,7 @@ class ResultWidget(anywidget.AnyWidget):
 
     def _check_open(self, what: str) -> None:
         if self._closed:
-            msg = f"Cannot {what}: this widget was closed. Call explain again."
-            raise ClosedWidgetError(msg)
+            raise ClosedWidgetError(f"Cannot {what}: this widget was closed. Call explain again.")
 
 
 def save_html(
@@ -247,7 +247,7 @@ def _keeper(widget: ResultWidget) -> Any:  # noqa: ANN401 - a function
 
     def keep(look: Progress, seq: int) -> None:
         if (alive := reference()) is not None:
-            alive.snapshot = snapshot(alive._about, alive._job.id, look, seq)  # noqa: SLF001
+            alive.snapshot = dict(snapshot(alive._about, alive._job.id, look, seq))  # noqa: SLF001
 
     return keep
 

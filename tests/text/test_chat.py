@@ -168,3 +168,18 @@ def test_tokens_on_a_border_belong_to_what_is_visible_in_them():
         ("es >", False),
     ]
     assert [token.role for token in marked.tokens[-2:]] == ["assistant"] * 2
+
+
+def test_blank_of_a_content_does_not_turn_markup_into_a_feature():
+    messages = chat(("user", "hi\n\n"), ("assistant", "yes"))
+    text, segments, _ = said(messages, terse)
+    assert text == "<hi\n\n\n>yes >"
+    offsets = [(0, 1), (1, 3), (6, 7), (7, 10), (11, 12)]
+    marked = mark_turns(align(text, range(5), offsets, [False] * 5, names=[""] * 5), segments)
+    assert [(token.text, token.special) for token in marked.tokens] == [
+        ("<", True),
+        ("hi", False),
+        ("\n\n\n>", True),
+        ("yes", False),
+        (" >", True),
+    ]

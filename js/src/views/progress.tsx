@@ -37,7 +37,9 @@ export function Progress({ progress, live, onCancel }: Props): JSX.Element {
       </div>
       <div class="liw-progress-line">
         {progress.preview && <span class="liw-badge">{previewName(progress)}</span>}
-        <span class="liw-numbers">{status === "queued" ? "waiting for the model" : pace(progress)}</span>
+        <span class="liw-numbers">
+          {status === "queued" ? "waiting for the model" : pace(progress)}
+        </span>
         <button
           type="button"
           class="liw-button"
@@ -77,7 +79,8 @@ const SHAPES: Record<Mark, string> = {
   converged: "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13Z M5 8.2l2.2 2.2L11.2 6",
   "still moving": "M1.5 6.2c2-3 4.3-3 6.5 0s4.5 3 6.5 0M1.5 10.7c2-3 4.3-3 6.5 0s4.5 3 6.5 0",
   "did not converge": "M8 1.8 15 14H1Z M8 6.2v3.6M8 11.6v.6",
-  unknown: "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13Z M6.2 6.2c.2-2.4 3.8-2.3 3.6 0-.1 1.3-1.8 1.4-1.8 2.8M8 11.2v.5",
+  unknown:
+    "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13Z M6.2 6.2c.2-2.4 3.8-2.3 3.6 0-.1 1.3-1.8 1.4-1.8 2.8M8 11.2v.5",
   failed: "M5.3 1.5h5.4l3.8 3.8v5.4l-3.8 3.8H5.3l-3.8-3.8V5.3Z M5.7 5.7l4.6 4.6M10.3 5.7l-4.6 4.6",
   cancelled: "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13Z M5.5 5.5h5v5h-5Z",
 };

@@ -92,12 +92,13 @@ function sorted(all: readonly Reading[], subject: Subject, column: Column, down:
   const sign = down ? -1 : 1;
   const text = (reading: Reading): string => subject.inputs[reading.index]?.text ?? "";
   const known = (reading: Reading): boolean =>
-    column === "token" || column === "index" || !(Number.isNaN(reading[column]) || (column === "rank" && reading.rank === 0));
+    column === "token" ||
+    column === "index" ||
+    !(Number.isNaN(reading[column]) || (column === "rank" && reading.rank === 0));
   return all.slice().sort((a, b) => {
     if (known(a) !== known(b)) return known(a) ? -1 : 1;
     if (!known(a)) return a.index - b.index;
-    const order =
-      column === "token" ? text(a).localeCompare(text(b)) : a[column] - b[column];
+    const order = column === "token" ? text(a).localeCompare(text(b)) : a[column] - b[column];
     return order * sign || a.index - b.index;
   });
 }

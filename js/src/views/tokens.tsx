@@ -1,6 +1,6 @@
 /** The running text: every token an inline mark, in the words and line breaks of the original. */
 
-import { Component, type ComponentChildren, type JSX } from "preact";
+import { Component, type ComponentChildren, type JSX, type TargetedKeyboardEvent } from "preact";
 import { useMemo } from "preact/hooks";
 import { position } from "../colour";
 import { visible } from "../format";
@@ -159,7 +159,7 @@ function isCaret(): boolean {
   return document.getSelection()?.isCollapsed ?? true;
 }
 
-function onKey(event: JSX.TargetedKeyboardEvent<HTMLElement>, props: Props): void {
+function onKey(event: TargetedKeyboardEvent<HTMLElement>, props: Props): void {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
   const index = indexOf(event.target);
   if (index === null) return;

@@ -59,7 +59,11 @@ export function PinnedLine(props: Omit<Props, "index"> & { index: number | null 
   const token = index === null ? undefined : subject.inputs[index];
   const reading = index === null ? undefined : readings.all[index];
   if (token === undefined || reading === undefined) {
-    return <p class="liw-pinned liw-muted">Point at a token for its value; click or press Enter to pin it.</p>;
+    return (
+      <p class="liw-pinned liw-muted">
+        Point at a token for its value; click or press Enter to pin it.
+      </p>
+    );
   }
   return (
     <p class="liw-pinned">

@@ -1,0 +1,63 @@
+/** Small controls, after the answer: the colour limit and copies of the picture. */
+
+import type { JSX } from "preact";
+import { magnitude } from "../format";
+import { canvasMeasure, type PictureState, pictureSvg, rasterise } from "../picture";
+import { CopyButton } from "./copy";
+
+interface Props {
+  /** The fixed limit of the colour scale; null when it follows the shown output. */
+  readonly fixed: number | null;
+  /** What the limit becomes when the reader fixes it. */
+  readonly suggestion: number;
+  readonly onLimit: (limit: number | null) => void;
+  readonly picture: () => PictureState;
+}
+
+export function Toolbar({ fixed, suggestion, onLimit, picture }: Props): JSX.Element {
+  const svg = (): string => pictureSvg(picture(), canvasMeasure());
+  return (
+    <div class="liw-toolbar">
+      <button
+        type="button"
+        class="liw-button"
+        aria-pressed={fixed !== null}
+        title="Keep one colour scale for all outputs, so that they can be compared"
+        onClick={() => onLimit(fixed === null ? rounded(suggestion) : null)}
+      >
+        Fixed scale
+      </button>
+      {fixed !== null && (
+        <label class="liw-limit">
+          <span aria-hidden="true">±</span>
+          <span class="liw-hidden">Colour limit</span>
+          <input
+            type="number"
+            min="0"
+            step="any"
+            value={magnitude(fixed)}
+            onChange={(event) => {
+              const value = event.currentTarget.valueAsNumber;
+              if (value > 0 && Number.isFinite(value)) onLimit(value);
+              else event.currentTarget.value = String(fixed);
+            }}
+          />
+        </label>
+      )}
+      <span class="liw-divider" aria-hidden="true" />
+      <CopyButton
+        label="Copy SVG"
+        file="explanation.svg"
+        make={() => new Blob([svg()], { type: "image/svg+xml" })}
+      />
+      <CopyButton label="Copy PNG" file="explanation.png" make={() => rasterise(svg())} />
+    </div>
+  );
+}
+
+/** Two significant digits, rounded up, so that nothing is clipped. */
+function rounded(limit: number): number {
+  if (!(limit > 0)) return 1;
+  const step = 10 ** (Math.floor(Math.log10(limit)) - 1);
+  return Number((Math.ceil(limit / step) * step).toPrecision(2));
+}

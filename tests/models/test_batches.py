@@ -1,0 +1,207 @@
+"""The coalition evaluator: what it computes, how often, and what it does when memory ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from llm_interp_widgets.errors import ModelMemoryError, ParameterError
+from llm_interp_widgets.models import batches
+from llm_interp_widgets.models.batches import Coalitions
+from llm_interp_widgets.models.language_model import Readout
+from llm_interp_widgets.targets import LogProb, ask
+from llm_interp_widgets.text.features import pieces
+
+TEXT = "The capital of France is"
+FAMILIES = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2", "bert"]
+
+
+def game(lm, text=TEXT, target=None, **options):
+    prompt = lm.encode(text)
+    return Coalitions(
+        lm, prompt, pieces(prompt, "token"), ask(target, lm, prompt).readouts, **options
+    )
+
+
+def rows(n, count, seed=0):
+    return np.random.default_rng(seed).random((count, n)) < 0.5
+
+
+@pytest.fixture
+def count_rows(monkeypatch):
+    """Rows that really went through the model."""
+    from llm_interp_widgets.models.language_model import LanguageModel
+
+    counted = []
+    forward = LanguageModel._forward
+
+    def counting(self, readout, **inputs):
+        counted.append(len(inputs.get("input_ids", ())))
+        return forward(self, readout, **inputs)
+
+    monkeypatch.setattr(LanguageModel, "_forward", counting)
+    return counted
+
+
+@pytest.mark.parametrize("off", ["replace", "remove"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_values_equal_one_row_at_a_time(tiny_lm, family, off):
+    lm = tiny_lm(family)
+    g = game(lm, target=1, off=off, filler=" of")
+    coalitions = rows(len(g.features), 12)
+    coalitions[:, 0] = True  # nothing is left with nothing on: tested on its own
+    ids = np.array(lm.encode(TEXT).ids)
+    (filler,) = lm.tokenizer(" of").input_ids
+    expected = []
+    with torch.inference_mode():
+        for on in coalitions:
+            row = np.where(on, ids, filler) if off == "replace" else ids[on]
+            logits = lm.model(input_ids=torch.tensor([row.tolist()])).logits
+            value = logits[0, 1] if family == "bert" else logits[0, -1].log_softmax(-1)[1]
+            expected.append(float(value))
+    assert g.values(coalitions, 0)[:, 0] == pytest.approx(np.array(expected), abs=1e-4)
+
+
+def test_the_same_input_is_scored_once_ever(tiny_lm, count_rows):
+    g = game(tiny_lm(), target=3, filler=[" of", "."])
+    some = rows(len(g.features), 6)
+    g.by_filler(np.concatenate([some, some]))
+    g.values(some, 1)
+    g.full()
+    distinct = len(np.unique(some, axis=0)) * 2 + 1
+    assert sum(count_rows) == g.evaluations == distinct
+
+
+def test_fillers_are_averaged(tiny_lm):
+    g = game(tiny_lm(), target=3, filler=[" of", "."])
+    some = rows(len(g.features), 5)
+    assert g.values(some) == pytest.approx((g.values(some, 0) + g.values(some, 1)) / 2)
+
+
+@pytest.mark.parametrize(
+    "message", ["CUDA out of memory", "DefaultCPUAllocator: not enough memory"]
+)
+def test_batch_is_halved_when_memory_ends_and_nothing_is_lost(tiny_lm, monkeypatch, message):
+    lm = tiny_lm()
+    some = rows(5, 20)
+    expected = game(lm, target=3, filler=" of").values(some, 0)
+    from llm_interp_widgets.models.language_model import LanguageModel
+
+    forward, sizes = LanguageModel._forward, []
+
+    def small(self, readout, **inputs):
+        sizes.append(len(inputs["input_ids"]))
+        if sizes[-1] > 3:
+            raise RuntimeError(message)
+        return forward(self, readout, **inputs)
+
+    monkeypatch.setattr(LanguageModel, "_forward", small)
+    g = game(lm, target=3, filler=" of")
+    assert g.values(some, 0) == pytest.approx(expected, abs=1e-5)
+    scored = [size for size in sizes if size <= 3]
+    assert sum(scored) == g.evaluations  # no finished row is scored again
+
+
+def test_out_of_memory_with_one_row_says_so(tiny_lm, monkeypatch):
+    from llm_interp_widgets.models.language_model import LanguageModel
+
+    def full(self, readout, **inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    g = game(tiny_lm(), target=3)
+    monkeypatch.setattr(LanguageModel, "_forward", full)
+    with pytest.raises(ModelMemoryError, match="A single row of 5 tokens"):
+        g.full()
+
+
+def test_another_error_is_not_taken_for_memory(tiny_lm, monkeypatch):
+    from llm_interp_widgets.models.language_model import LanguageModel
+
+    def broken(self, readout, **inputs):
+        raise RuntimeError("shapes do not match")
+
+    g = game(tiny_lm(), target=3)
+    monkeypatch.setattr(LanguageModel, "_forward", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        g.full()
+
+
+CHAT = [
+    {"role": "system", "content": "You are a helpful assistant and you answer in one word."},
+    {"role": "user", "content": "The capital of France is"},
+]
+TEMPLATE = (
+    "{% for m in messages %}<s>{{ m.role }} is here: {{ m.content }}</s>{% endfor %}<s>assistant"
+)
+
+
+@pytest.mark.parametrize("off", ["replace", "remove"])
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "bert"])
+def test_a_shared_beginning_is_read_once_and_changes_nothing(
+    tiny_lm, tokenizer, family, off, monkeypatch, count_rows
+):
+    monkeypatch.setattr(tokenizer, "chat_template", TEMPLATE)
+    lm = tiny_lm(family)
+    prompt = lm.encode([CHAT[1]])
+    columns = pieces(prompt, "token")
+    first = next(piece for piece in columns if not piece.special)
+    assert first.position >= batches._SHORTEST_PREFIX
+    readouts = ask(LogProb(" Paris"), lm, prompt).readouts
+
+    def scores():
+        g = Coalitions(lm, prompt, columns, readouts, off=off, filler=" of")
+        return g, g.values(rows(len(g.features), 16), 0)
+
+    with_prefix, shared = scores()
+    monkeypatch.setattr(batches, "_SHORTEST_PREFIX", 10**6)
+    without_prefix, whole = scores()
+    assert without_prefix._prefix is None
+    assert shared == pytest.approx(whole, abs=1e-4)
+    if family in ("llama", "gpt2", "qwen2", "neox"):
+        assert with_prefix._prefix is not None
+
+
+def test_removing_everything_leaves_an_anchor(tiny_lm):
+    lm = tiny_lm()
+    g = game(lm, target=3, off="remove")
+    with torch.inference_mode():
+        alone = lm.model(torch.tensor([[lm.tokenizer.bos_token_id]])).logits[0, -1].log_softmax(-1)
+    assert g.empty()[0] == pytest.approx(float(alone[3]), abs=1e-5)
+
+
+def test_mask_token_is_the_default_filler(tiny_lm):
+    assert game(tiny_lm("bert"), target=1).filler_names == ("<mask>",)
+
+
+def test_neutral_fillers_stand_in_without_a_mask_token(lm):
+    assert lm.tokenizer.mask_token is None
+    assert game(lm, target=3).filler_names == batches.NEUTRAL_FILLERS
+
+
+@pytest.mark.parametrize(
+    ("filler", "message"),
+    [(" France is Paris", "must be one token"), ("", "must be one token"), ([], "empty list")],
+)
+def test_bad_filler(tiny_lm, filler, message):
+    with pytest.raises(ParameterError, match=message):
+        game(tiny_lm(), target=3, filler=filler)
+
+
+def test_a_batch_never_exceeds_its_budget(tiny_lm, count_rows, monkeypatch):
+    monkeypatch.setitem(batches._TOKENS_A_BATCH, "cpu", 20)
+    g = game(tiny_lm(), target=3, filler=" of")
+    g.values(rows(len(g.features), 30), 0)
+    assert max(count_rows) * 5 <= 20
+
+
+def test_readouts_are_added(tiny_lm):
+    lm = tiny_lm()
+    prompt = lm.encode(TEXT)
+    first = Readout((), 1, lambda logits: logits[:, -1, [3]])
+    second = Readout((4,), 1, lambda logits: logits[:, -1, [5]])
+    both, one, two = (
+        Coalitions(lm, prompt, pieces(prompt, "token"), r, filler=" of").full()
+        for r in ([first, second], [first], [second])
+    )
+    assert both == pytest.approx(one + two, abs=1e-5)

@@ -1,0 +1,133 @@
+"""LanguageModel and wrap: what is accepted, what is refused, what is put back."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import llm_interp_widgets as liw
+from llm_interp_widgets.errors import ModelError, PromptTooLongError, UnsupportedModelError
+from llm_interp_widgets.models.language_model import Readout
+
+ANY = Readout((), 1, lambda logits: logits[:, 0, :1])
+
+
+def test_kinds(tiny_lm):
+    assert tiny_lm("llama").kind == "causal"
+    assert tiny_lm("gpt2").kind == "causal"
+    assert tiny_lm("bert").kind == "classifier"
+    assert tiny_lm("bert").labels == ("sad", "neutral", "glad")
+    assert tiny_lm("llama").labels == ()
+
+
+def test_other_kinds_are_refused_with_what_is_accepted(tokenizer):
+    model = transformers.BertModel(
+        transformers.BertConfig(
+            vocab_size=50,
+            hidden_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            intermediate_size=8,
+        )  # fmt: skip
+    )
+    with pytest.raises(UnsupportedModelError, match=r"BertModel.*ForCausalLM"):
+        liw.wrap(model, tokenizer)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_wrap_wants_a_model_and_its_tokenizer(tiny_model, tokenizer, swapped):
+    pair = (tokenizer, tiny_model("llama")) if swapped else (tiny_model("llama"), "gpt2")
+    with pytest.raises(ModelError, match="wrap needs"):
+        liw.wrap(*pair)
+
+
+def test_wrap_keeps_the_objects(tiny_model, tokenizer):
+    model = tiny_model("llama")
+    lm = liw.wrap(model, tokenizer)
+    assert lm.model is model
+    assert lm.tokenizer is tokenizer
+
+
+def test_too_long_is_never_cut(tiny_lm):
+    lm = tiny_lm()
+    with pytest.raises(PromptTooLongError, match=r"takes \d+ tokens; .* reads 128"):
+        liw.attribute(lm, "The capital of France. " * 40)
+
+
+def test_a_continuation_counts_towards_the_context(tiny_lm):
+    lm = tiny_lm()
+    ids = [50] * 127
+    liw.attribute(lm, ids, 7, "input_x_gradient")
+    with pytest.raises(PromptTooLongError):
+        liw.attribute(lm, ids, liw.Generate(5), "occlusion")
+
+
+def test_visitors_at_the_same_time_put_the_model_back_once(tiny_model, tokenizer):
+    model = tiny_model("llama").train()
+    lm = liw.wrap(model, tokenizer)
+    inside, leave = threading.Barrier(3), threading.Event()
+
+    def visit():
+        with lm.untouched():
+            inside.wait()
+            leave.wait()
+
+    threads = [threading.Thread(target=visit) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    inside.wait()
+    assert not any(m.training for m in model.modules())
+    assert not any(p.requires_grad for p in model.parameters())
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert all(m.training for m in model.modules())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_mixed_modes_come_back_mixed(tiny_model, tokenizer):
+    model = tiny_model("llama").train()
+    model.model.layers[1].eval()
+    before = [m.training for m in model.modules()]
+    liw.wrap(model, tokenizer).scores(torch.tensor([[5, 6]]), ANY)
+    assert [m.training for m in model.modules()] == before
+
+
+@pytest.mark.parametrize("pad", [None, 2, 7])
+def test_decoder_classifiers_score_the_last_token_whatever_their_pad_token(tokenizer, pad):
+    config = transformers.LlamaConfig(
+        vocab_size=400, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, pad_token_id=pad, num_labels=2, initializer_range=0.5,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.LlamaForSequenceClassification(config).eval()
+    lm = liw.wrap(model, tokenizer)
+    ids = torch.tensor([[5, 6, 7], [5, 9, 2]])
+    got = lm.scores(ids, Readout((), 1, lambda logits: logits[:, 0]))
+    hidden = model.model(ids).last_hidden_state[:, -1]
+    assert got.numpy() == pytest.approx(model.score(hidden).detach().numpy(), abs=1e-5)
+    assert model.config.pad_token_id == pad
+
+
+def test_generated_tokens_equal_transformers_generate(lm):
+    prompt = "The capital of France is"
+    ids = lm.encode(prompt).ids
+    out = lm.model.generate(
+        torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+        do_sample=False, max_new_tokens=4,
+    )  # fmt: skip
+    assert lm.top_tokens(ids, 4) == tuple(out[0, len(ids) :].tolist())
+
+
+@pytest.mark.gpu
+def test_gpu_gives_the_same_numbers(tiny_model, tokenizer):
+    text = "The capital of France"
+    cpu, gpu = (
+        liw.attribute(liw.wrap(tiny_model("llama").to(d), tokenizer), text, 3, evaluations="all")
+        for d in ("cpu", "cuda")
+    )
+    assert np.allclose(cpu.scores, gpu.scores, atol=1e-3)

@@ -1,0 +1,139 @@
+"""Loading: embedded default, folder, file, hub id; nothing that could run code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+
+import pytest
+import torch
+
+import llm_interp_widgets as liw
+from llm_interp_widgets.errors import UnknownModelError, UnsafeWeightsError, UnsupportedModelError
+from llm_interp_widgets.models import load as loading
+
+
+@pytest.fixture
+def folder(tiny_model, tokenizer, tmp_path):
+    tiny_model("llama").save_pretrained(tmp_path / "tiny-llama")
+    tokenizer.save_pretrained(tmp_path / "tiny-llama")
+    return tmp_path / "tiny-llama"
+
+
+def test_default_is_the_embedded_model_from_the_cache(lm):
+    started = time.perf_counter()
+    again = liw.load()
+    seconds = time.perf_counter() - started
+    assert again.name == loading.DEFAULT_HUB_ID
+    assert again.info.dtype == "float32"
+    assert loading.convert_gguf(loading.embedded_gguf()).is_dir()
+    assert seconds < 15  # converting takes 20; reading the cache about one
+
+
+def test_default_says_paris(lm):
+    a = liw.attribute(lm, "The capital of France is", method="input_x_gradient")
+    assert a.outputs[0].text == " Paris"
+
+
+def test_folder(folder):
+    lm = liw.load(folder)
+    assert lm.name == "tiny-llama"
+    assert lm.kind == "causal"
+    assert not lm.model.training
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", torch.float64])
+def test_dtype(folder, dtype):
+    assert str(liw.load(folder, dtype=dtype).model.dtype).endswith(str(dtype).split(".")[-1])
+
+
+def test_unknown_dtype_suggests(folder):
+    with pytest.raises(UnsupportedModelError, match="Did you mean 'float32'"):
+        liw.load(folder, dtype="float_32")
+
+
+def test_gguf_file_by_path(lm):
+    assert liw.load(loading.embedded_gguf()).vocabulary_size == lm.vocabulary_size
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("./missing/folder", "no folder"),
+        ("HuggingFaceTB/SmolLM2-135M-Instrukt", "Did you mean 'HuggingFaceTB/SmolLM2-135M-Ins"),
+        ("/nowhere/model.gguf", "no folder"),
+    ],
+)
+def test_unknown_names(name, message):
+    with pytest.raises(UnknownModelError, match=message):
+        liw.load(name)
+
+
+def test_a_wrong_path_suggests_its_neighbour(folder):
+    with pytest.raises(UnknownModelError, match="Did you mean 'tiny-llama'"):
+        liw.load(folder.parent / "tiny-lama")
+
+
+def test_another_file_is_no_model(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(UnknownModelError, match=r"notes\.txt.*\.gguf"):
+        liw.load(tmp_path / "notes.txt")
+    with pytest.raises(UnknownModelError, match="neither config"):
+        liw.load(tmp_path)
+
+
+class Bomb:
+    """Runs code when unpickled."""
+
+    def __init__(self, flag):
+        self.flag = flag
+
+    def __reduce__(self):
+        return (open, (str(self.flag), "w"))
+
+
+def test_pickled_weights_are_not_read(folder, tmp_path):
+    flag = tmp_path / "executed"
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Bomb(flag)}, folder / "pytorch_model.bin")
+    with pytest.raises(UnsafeWeightsError, match="pickled|Pickled"):
+        liw.load(folder)
+    assert not flag.exists()
+
+
+def test_code_of_the_model_is_not_run(folder, tmp_path):
+    flag = tmp_path / "executed"
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.EvilConfig"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "evil.py").write_text(f"open({str(flag)!r}, 'w')")
+    with pytest.raises(UnsafeWeightsError, match="trust_remote_code=True"):
+        liw.load(folder)
+    assert not flag.exists()
+
+
+def test_unsupported_architecture_lists_what_is_supported(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["LlamaModel"]}))
+    with pytest.raises(UnsupportedModelError, match="decoder-only"):
+        liw.load(folder)
+
+
+def test_broken_gguf_leaves_no_half_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLM_INTERP_WIDGETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + b"\0" * 100)
+    with pytest.raises(UnsupportedModelError, match=r"bad\.gguf"):
+        liw.load(tmp_path / "bad.gguf")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_classifier_folder(tiny_model, tokenizer, tmp_path):
+    tiny_model("bert").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    lm = liw.load(tmp_path)
+    assert lm.kind == "classifier"
+    a = liw.attribute(lm, "The capital", "glad")
+    assert a.unit == "logit"
+    assert [t.text for t in a.outputs] == ["glad"]
+    shutil.rmtree(tmp_path)

@@ -1,0 +1,205 @@
+"""Jobs: order, cancel, failure, observers, freedom from leaks; no model and no browser."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+from llm_interp_widgets import jobs
+from llm_interp_widgets.errors import CancelledJobError
+from llm_interp_widgets.jobs import Job, submit
+from llm_interp_widgets.results.partial import Partial
+
+
+def partial(value, *, final=False):
+    return Partial(scores=np.full((1, 2), value, dtype=np.float32), final=final)
+
+
+def make(run):
+    return Job(run, (1, 2), lambda look: look)
+
+
+def three(stop):
+    for i in range(3):
+        yield partial(i, final=i == 2)
+
+
+def until_stopped(stop):
+    for i in range(10**6):
+        if stop.wait(0.005):
+            raise CancelledJobError
+        yield partial(i)
+
+
+def device():
+    return f"test-{threading.get_ident()}-{time.monotonic_ns()}"
+
+
+def test_partials_are_merged_and_observed_in_order():
+    job, looks = make(three), []
+    job.observe(looks.append)
+    result = submit(job, device()).result(5)
+    assert [look.status for look in looks] == ["running"] * 4 + ["done"]
+    assert [float(look.merged.scores[0, 0]) for look in looks[1:]] == [0, 1, 2, 2]
+    assert result.merged.scores.tolist() == [[2, 2]]
+
+
+def test_jobs_of_a_device_run_one_after_the_other():
+    running, most = 0, 0
+
+    def counted(stop):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)
+        yield partial(1, final=True)
+        running -= 1
+
+    where = device()
+    started = [submit(make(counted), where) for _ in range(5)]
+    for job in started:
+        job.result(5)
+    assert most == 1
+
+
+def test_cancel_keeps_what_is_there():
+    job = submit(make(until_stopped), device())
+    while np.isnan(job.progress.merged.scores).any():
+        time.sleep(0.005)
+    asked = time.monotonic()
+    job.cancel()
+    result = job.result(5)
+    assert time.monotonic() - asked < 1
+    assert result.status == "cancelled"
+    assert np.isfinite(result.merged.scores).all()
+
+
+def test_a_queued_job_is_cancelled_at_once_and_its_work_never_starts():
+    where, ran = device(), []
+    first = submit(make(until_stopped), where)
+
+    def never(stop):
+        ran.append(1)
+        yield partial(1, final=True)
+
+    second = submit(make(never), where)
+    second.cancel()
+    with pytest.raises(CancelledJobError):
+        second.result(1)
+    assert not first.finished
+    first.cancel()
+    assert first.wait(5)
+    assert not ran
+    assert second.progress.status == "cancelled"
+
+
+def test_cancel_after_the_end_changes_nothing():
+    job = submit(make(three), device())
+    job.result(5)
+    job.cancel()
+    assert job.progress.status == "done"
+    assert job.result(1).merged.scores.tolist() == [[2, 2]]
+
+
+def test_failure_is_kept_shown_and_raised_every_time():
+    def failing(stop):
+        yield partial(1)
+        raise ZeroDivisionError("planted")
+
+    job = submit(make(failing), device())
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError, match="planted"):
+            job.result(5)
+    assert job.progress.status == "failed"
+    assert job.progress.merged.scores.tolist() == [[1, 1]]
+
+
+def test_the_worker_survives_a_failure():
+    def failing(stop):
+        raise SystemExit
+        yield
+
+    where = device()
+    failed = submit(make(failing), where)
+    with pytest.raises(SystemExit):
+        failed.result(5)
+    assert submit(make(three), where).result(5).status == "done"
+
+
+def test_a_failing_observer_stops_nothing_and_is_raised():
+    job, looks = make(three), []
+
+    def broken(look):
+        raise KeyError("view")
+
+    job.observe(broken)
+    job.observe(looks.append)
+    submit(job, device())
+    with pytest.raises(KeyError, match="view"):
+        job.result(5)
+    assert looks[-1].status == "done"
+
+
+def test_timeout_leaves_it_running():
+    job = submit(make(until_stopped), device())
+    with pytest.raises(TimeoutError, match="goes on"):
+        job.result(0.05)
+    assert job in jobs.live()
+    job.cancel()
+    assert job.wait(5)
+    assert job not in jobs.live()
+
+
+def test_a_keyboard_interrupt_while_waiting_cancels(monkeypatch):
+    job = submit(make(until_stopped), device())
+    monkeypatch.setattr(job._finished, "wait", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        job.result()
+    monkeypatch.undo()
+    assert job.wait(5)
+
+
+def _interrupt(timeout):
+    raise KeyboardInterrupt
+
+
+def test_cancel_all():
+    started = [submit(make(until_stopped), device()) for _ in range(3)]
+    jobs.cancel_all()
+    assert all(job.wait(5) for job in started)
+
+
+def test_a_finished_job_is_not_kept_alive():
+    job = submit(make(three), device())
+    job.result(5)
+    alive = weakref.ref(job)
+    del job
+    for _ in range(50):
+        gc.collect()
+        if alive() is None:
+            return
+        time.sleep(0.02)
+    pytest.fail("something holds the finished job")
+
+
+def test_a_generator_is_closed_on_cancel():
+    begun, closed = threading.Event(), threading.Event()
+
+    def tidy(stop):
+        try:
+            while True:
+                begun.set()
+                yield partial(1)
+        finally:
+            closed.set()
+
+    job = submit(make(tidy), device())
+    assert begun.wait(5)
+    job.cancel()
+    job.wait(5)
+    assert closed.is_set()
