@@ -14,6 +14,7 @@ import math
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -246,10 +247,11 @@ class Attribution:
             ResultError: The file is missing, damaged, too new, or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here, because np.load leaves a damaged archive's file open.
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 data = {name: archive[name] for name in archive.files}
             header = json.loads(data.pop("header").tobytes())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ResultError(f"{str(path)!r} is not a saved attribution ({error}).") from error
         if header.pop("kind", None) != "attribution" or header.pop("format", None) != FORMAT:
             raise ResultError(
