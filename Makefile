@@ -5,7 +5,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-MAKEFLAGS += --no-print-directory --no-builtin-rules
+MAKEFLAGS += --silent --no-print-directory --no-builtin-rules
 
 PYTHON ?= python3
 VENV   := .venv
@@ -59,7 +59,7 @@ bench: setup ## benchmarks (minutes)
 	@python -m pytest tests/benchmarks -s -o python_files='bench_*.py' --timeout=0
 
 ##@ Build it
-.PHONY: setup frontend protocol format wheel pins clean help
+.PHONY: setup frontend protocol format wheel clean help
 setup: ## .venv, packages, embedded models, bundles
 	@$(MAKE) -j2 $(VENV)/.models frontend
 
@@ -74,10 +74,6 @@ format: setup ## ruff and Biome, rewriting files
 
 wheel: setup ## dist/*.whl and dist/*.tar.gz
 	@python -m hatchling build
-
-pins: setup ## constraints.txt from what is installed now
-	@mkdir -p build && { sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+.*//' \
-	  | grep -v ' @ '; } > build/constraints.txt && mv build/constraints.txt constraints.txt
 
 clean: ## forget everything that was made (the model cache in .cache too)
 	@rm -rf $(VENV) .cache build dist js/node_modules llm_interp_widgets/static

@@ -52,7 +52,9 @@ def build() -> None:
         )
     lock, installed = JS / "package-lock.json", JS / "node_modules" / ".package-lock.json"
     if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=JS, check=True)
+        subprocess.run(
+            [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=JS, check=True
+        )
         installed.touch()
     subprocess.run([npm, "run", "--silent", "build"], cwd=JS, check=True)
     if missing := [path for path in bundles() if not path.is_file()]:

@@ -46,7 +46,9 @@ def test_a_public_name_is_documented(name):
     text = inspect.getdoc(thing) or ""
     assert re.match(r"\S.*[.:]$", text.partition("\n")[0]), "one line that ends in a full stop"
     if inspect.isfunction(thing):
-        assert "Args:" in text or not inspect.signature(thing).parameters
+        assert (
+            "Args:" in text or "arguments of ``" in text or not inspect.signature(thing).parameters
+        )
         assert ">>>" in text or "Example" in text
 
 
@@ -71,7 +73,7 @@ def test_import_is_light(tmp_path):
 
 
 def test_sources_write_no_markup_into_pages():
-    banned = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(")
+    banned = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|(?<!\.)\beval\(")
     sources = [*PACKAGE.rglob("*.py"), *(ROOT / "js" / "src").rglob("*.ts*")]
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"

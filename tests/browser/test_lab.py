@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
+
 SETUP = "import llm_interp_widgets as liw\nlm = liw.load()"
 PARIS = 'w = liw.explain(lm, "The capital of France is", target=" Paris")\nw'
 # Far more work than any test waits for, and as much as it takes to reload a page.
 LONG = f"""
-prompt = "{"The quick brown fox jumps over the lazy dog, and " * 4}the capital of France is"
+prompt = "{"The quick brown fox jumps over the lazy dog, and " * 2}the capital of France is"
 w = liw.explain(lm, prompt, target=" Paris", evaluations=EVALUATIONS, precision=None)
 w"""
 ENDLESS = LONG.replace("EVALUATIONS", "1_000_000")
@@ -44,9 +46,12 @@ def test_first_partial_is_on_screen_while_the_job_runs(lab):
     assert lab.python("print(w.job.progress.status)") == "running"
     print("first partial after", lab.python("print(f'{time.monotonic() - started:.1f} s')"))
     assert lab.output(f"{TOKENS}").count() == int(lab.python("print(len(w._about.inputs))"))
-    before = scores_on(lab.page)
-    lab.page.wait_for_timeout(4_000)
-    assert scores_on(lab.page) != before, "later partials refine the first"
+    first = scores_on(lab.page)
+    for _ in range(60):
+        lab.page.wait_for_timeout(500)
+        if scores_on(lab.page) != first:
+            return
+    pytest.fail("no later partial refined the first")
 
 
 def test_cancel_stops_and_keeps_the_scores(lab):

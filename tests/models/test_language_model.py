@@ -32,7 +32,7 @@ def test_other_kinds_are_refused_with_what_is_accepted(tokenizer):
             num_hidden_layers=1,
             num_attention_heads=1,
             intermediate_size=8,
-        )  # fmt: skip
+        )
     )
     with pytest.raises(UnsupportedModelError, match=r"BertModel.*ForCausalLM"):
         liw.wrap(model, tokenizer)

@@ -97,7 +97,7 @@ def test_pickled_weights_are_not_read(folder, tmp_path):
     flag = tmp_path / "executed"
     (folder / "model.safetensors").unlink()
     torch.save({"weight": Bomb(flag)}, folder / "pytorch_model.bin")
-    with pytest.raises(UnsafeWeightsError, match="pickled|Pickled"):
+    with pytest.raises(UnsafeWeightsError, match=r"[Pp]ickled"):
         liw.load(folder)
     assert not flag.exists()
 

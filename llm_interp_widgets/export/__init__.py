@@ -1,0 +1,6 @@
+"""Export: frozen views in one offline HTML file."""
+
+from llm_interp_widgets.export.bundles import bundle
+from llm_interp_widgets.export.page import View, render_page, write_page
+
+__all__ = ["View", "bundle", "render_page", "write_page"]

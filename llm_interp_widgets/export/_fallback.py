@@ -1,0 +1,105 @@
+"""A view for readers without JavaScript: sentences and a plain table.
+
+Guarantees: every text is HTML-escaped, a lone surrogate becomes U+FFFD, and a state that is
+not a snapshot of ours gives a short note rather than an error.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from llm_interp_widgets import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+_EMPTY = "<p>This view needs JavaScript.</p>"
+_UNITS: dict[str, str] = {
+    "log_prob": "log-probability",
+    "logit": "logit",
+    "prob": "probability",
+    "value": "value",
+}
+
+
+def well_formed(text: str) -> str:
+    """Return the text with lone surrogates replaced, so that it can be written."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def plain_text(state: Mapping[str, object]) -> str:
+    """Return HTML that says what a view's snapshot shows.
+
+    Args:
+        state: Traits by name, as a view holds them.
+    """
+    snapshot = state.get("snapshot")
+    if not isinstance(snapshot, dict) or not snapshot.get("subject"):
+        return _EMPTY
+    return _explanation(cast("wire.Snapshot", snapshot))
+
+
+def _explanation(snapshot: wire.Snapshot) -> str:
+    subject, state = snapshot["subject"], snapshot["state"]
+    inputs, outputs = subject["inputs"], subject["outputs"]
+    shape = (len(outputs), len(inputs))
+    scores = wire.unpack(snapshot["scores"], shape)
+    errors = wire.unpack(snapshot["standard_error"], shape)
+    facts = [f"{fact['label']}: {fact['value']}" for fact in state["facts"]]
+    lines = [
+        f"<h2>Why {_html(subject['target'])}?</h2>",
+        f"<p>{_html(subject['method_title'])}, {_html(state['status'])}, "
+        f"{_html(state['verdict'])}. {_html(state['sentence'])}</p>",
+        f"<pre>{_html(subject['prompt'])}</pre>",
+    ]
+    if subject["caution"]:
+        lines.append(f"<p>{_html(subject['caution'])}</p>")
+    if state["error"] is not None:
+        lines.append(f"<p>{_html(state['error']['name'])}: {_html(state['error']['message'])}</p>")
+    if scores is not None:
+        unit = _UNITS.get(subject["unit"], subject["unit"])
+        lines.append(_table(inputs, outputs, scores, errors, unit))
+    if facts:
+        lines.append(f"<p>{_html(' · '.join(facts))}</p>")
+    return "\n".join(lines)
+
+
+def _table(
+    inputs: list[wire.TokenInfo],
+    outputs: list[wire.TokenInfo],
+    scores: npt.NDArray[np.float32],
+    errors: npt.NDArray[np.float32] | None,
+    unit: str,
+) -> str:
+    heads = "".join(f'<th scope="col">{_shown(output["text"])}</th>' for output in outputs)
+    rows = []
+    for column, token in enumerate(inputs):
+        cells = "".join(
+            f"<td>{_number(scores[row, column], None if errors is None else errors[row, column])}"
+            "</td>"
+            for row in range(len(outputs))
+        )
+        rows.append(f'<tr><th scope="row">{_shown(token["text"])}</th>{cells}</tr>')
+    head = f'<tr><th scope="col">token ({_html(unit)})</th>{heads}</tr>'
+    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _number(score: Any, error: Any) -> str:  # noqa: ANN401 - numpy scalars
+    if np.isnan(score):
+        return "–"
+    sign = "+" if score > 0 else "\N{MINUS SIGN}" if score < 0 else ""
+    margin = "" if error is None or np.isnan(error) else f" ± {1.96 * error:.3g}"
+    return f"{sign}{abs(score):.3g}{margin}"
+
+
+def _shown(text: str) -> str:
+    return _html(text.replace("\n", "↵").strip() or "␣")
+
+
+def _html(text: str) -> str:
+    return escape(well_formed(text))
