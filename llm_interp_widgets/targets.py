@@ -23,6 +23,7 @@ import torch
 from llm_interp_widgets.errors import NonFiniteError, TargetError, nearest
 from llm_interp_widgets.models.language_model import Readout
 from llm_interp_widgets.models.tokenize import describe_ids, encode_continuation, token_name
+from llm_interp_widgets.results.describe import quoted
 from llm_interp_widgets.text.tokens import Token
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _plain(kind: Kind, x: Named, lm: LanguageModel, prompt: Prompt) -> Question:
         readout = Readout((), 1, lambda logits: _kind(logits[:, 0], kind)[:, [index]])
         end = len(prompt.text)
         token = Token(name, index, end, end, position=len(prompt.tokens))
-        return Question((readout,), (token,), unit, f"“{name}”")
+        return Question((readout,), (token,), unit, quoted(name))
     ids = _continuation(x, lm, prompt)
     if kind == "logit" and len(ids) != 1:
         raise TargetError(
@@ -234,7 +235,7 @@ def _plain(kind: Kind, x: Named, lm: LanguageModel, prompt: Prompt) -> Question:
         )
     text = _text(x, ids, lm)
     output = _output(text, ids, prompt)
-    return Question((_continue(ids, kind),), (output,), kind, f"“{text}”")
+    return Question((_continue(ids, kind),), (output,), kind, quoted(text))
 
 
 def _contrast(a: Named, b: Named, lm: LanguageModel, prompt: Prompt) -> Question:
@@ -245,12 +246,14 @@ def _contrast(a: Named, b: Named, lm: LanguageModel, prompt: Prompt) -> Question
         names = lm.labels[i], lm.labels[j]
         end = len(prompt.text)
         token = Token(f"{names[0]} − {names[1]}", i, end, end, position=len(prompt.tokens))
-        return Question((readout,), (token,), "logit", f"“{names[0]}” rather than “{names[1]}”")
+        return Question(
+            (readout,), (token,), "logit", f"{quoted(names[0])} rather than {quoted(names[1])}"
+        )
     first, second = _continuation(a, lm, prompt), _continuation(b, lm, prompt)
     _check_different(first, second, a)
     texts = _text(a, first, lm), _text(b, second, lm)
     output = _output(f"{texts[0]} −{texts[1]}", first, prompt)
-    words = f"“{texts[0]}” rather than “{texts[1]}”"
+    words = f"{quoted(texts[0])} rather than {quoted(texts[1])}"
     if len(first) == len(second) == 1:
         i, j = first[0], second[0]
         readout = Readout((), 1, lambda logits: logits[:, -1, [i]] - logits[:, -1, [j]])
@@ -272,7 +275,7 @@ def _generate(n: int, lm: LanguageModel, prompt: Prompt) -> Question:
         outputs.append(Token(text, token, at, at + len(text), position=len(prompt.tokens) + i))
         at += len(text)
     readout = Readout(ids[:-1], len(ids), lambda logits: _token_log_probs(logits, ids))
-    words = f"the {len(ids)} tokens it writes: “{''.join(o.text for o in outputs)}”"
+    words = f"the {len(ids)} tokens it writes: {quoted(''.join(o.text for o in outputs))}"
     return Question((readout,), tuple(outputs), "log_prob", words)
 
 

@@ -77,9 +77,10 @@ export function colourLimit(fixed: unknown, readings: Readings): number {
 
 /** What is explained, in quotation marks unless the target brings its own. */
 export function targetName(subject: Subject, output: number): string {
-  const token = subject.outputs.length > 1 ? subject.outputs[output] : undefined;
-  const text = (token?.text ?? subject.target).trim() || (token?.text ?? subject.target);
-  return /["“”]/.test(text) ? text : `“${text}”`;
+  const several = subject.outputs.length > 1;
+  const text = (several ? subject.outputs[output]?.text : undefined) ?? subject.target;
+  const quoted = !several && /["“”]/.test(text) ? text : `“${text}”`;
+  return quoted.replace(/“\s+(?=[^\s”])/g, "“").replace(/(?<=[^\s“])\s+”/g, "”");
 }
 
 /** One sentence for a screen reader. */
@@ -99,9 +100,4 @@ export function effect(reading: Reading, target: string): string {
   if (reading.unsure) return "95 % interval crosses zero, direction not sure";
   if (reading.score === 0) return `leaves ${target} as it is`;
   return `${reading.score > 0 ? "raises" : "lowers"} ${target}`;
-}
-
-/** Rank and share: `1st of 5 · 41 %`. */
-export function standing(reading: Reading, readings: Readings): string {
-  return `rank ${reading.rank} of ${readings.ranked.length}, ${percent(reading.share)} of the total`;
 }

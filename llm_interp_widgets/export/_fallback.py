@@ -51,10 +51,10 @@ def _explanation(snapshot: wire.Snapshot) -> str:
     scores = wire.unpack(snapshot["scores"], shape)
     errors = wire.unpack(snapshot["standard_error"], shape)
     facts = [f"{fact['label']}: {fact['value']}" for fact in state["facts"]]
+    standing = f"{subject['method_title']}, {state['status']}, {state['verdict']}."
     lines = [
         f"<h2>Why {_html(subject['target'])}?</h2>",
-        f"<p>{_html(subject['method_title'])}, {_html(state['status'])}, "
-        f"{_html(state['verdict'])}. {_html(state['sentence'])}</p>",
+        f"<p>{_html(standing)} {_html(state['sentence'])}</p>",
         f"<pre>{_html(subject['prompt'])}</pre>",
     ]
     if subject["caution"]:

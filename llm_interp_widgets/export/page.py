@@ -21,7 +21,7 @@ import base64
 import json
 import math
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -178,12 +178,10 @@ def _occupied(target: Path) -> ExportError:
 
 def _put(target: Path, content: bytes, *, overwrite: bool) -> None:
     """Write beside the target, then move into place in one step."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    beside = Path(name)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with beside.open("xb") as file:
             file.write(content)
-        beside.chmod(0o666 & ~_umask())
         if overwrite or not _link(beside, target):
             beside.replace(target)
     finally:
@@ -207,12 +205,6 @@ def _link(beside: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _split(state: Mapping[str, object]) -> dict[str, Any]:

@@ -56,6 +56,17 @@ def number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
+def quoted(text: str) -> str:
+    r"""Return a token in quotation marks, without the space that belongs to its spelling.
+
+    Example:
+        >>> quoted(" Paris"), quoted("\n")
+        ('“Paris”', '“↵”')
+    """
+    bare = text.strip() or text.replace("\n", "↵").replace("\t", "⇥").replace(" ", "␣")
+    return f"“{bare}”"
+
+
 def verdict(merged: Merged, status: str) -> Verdict:
     """Return one word on how far the numbers can be trusted."""
     last = merged.last
@@ -128,16 +139,16 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
         return "No single piece stands out from the noise yet." if not merged.last.preview else ""
     order = [int(i) for i in np.argsort(-np.abs(np.where(sure, scores, 0))) if sure[i]]
     best = order[0]
-    outcome = about.target if len(about.outputs) == 1 else f"“{about.outputs[row].text}”"
+    outcome = about.target if len(about.outputs) == 1 else quoted(about.outputs[row].text)
     verb = "towards" if scores[best] > 0 else "away from"
     unit = UNIT_NAMES[about.unit]
     text = (
-        f"{_quote(about.inputs[best].text)} pushed hardest {verb} {outcome} "
+        f"{quoted(about.inputs[best].text)} pushed hardest {verb} {outcome} "
         f"({_signed(scores[best])} {unit})"
     )
     against = next((i for i in order if scores[i] * scores[best] < 0), None)
     if against is not None and abs(scores[against]) >= abs(scores[best]) / 10:
-        text += f"; {_quote(about.inputs[against].text)} pushed the other way"
+        text += f"; {quoted(about.inputs[against].text)} pushed the other way"
         text += f" ({_signed(scores[against])})"
     return text + "."
 
@@ -146,8 +157,8 @@ def off_words(params: Mapping[str, Any], names: Sequence[str]) -> str:
     """Return how pieces are switched off, e.g. ``"“_” or “ the”, averaged"``."""
     if params.get("off") == "remove":
         return "removing the tokens"
-    quoted = ", ".join(_quote(name) for name in names)
-    return f"{quoted}, averaged" if len(names) > 1 else quoted
+    listed = ", ".join(quoted(name) for name in names)
+    return f"{listed}, averaged" if len(names) > 1 else listed
 
 
 def _ranking_note(merged: Merged, row: int) -> str:
@@ -161,10 +172,6 @@ def _ranking_note(merged: Merged, row: int) -> str:
         "first place depends on the filler"
     )  # fmt: skip
     return f"scores vary by ±{number(float(spread.max()))}; {steady}"
-
-
-def _quote(text: str) -> str:
-    return f"“{text.strip() or text}”"
 
 
 def _signed(value: float) -> str:

@@ -27,7 +27,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import BrowserContext, Dialog, Locator, Page
+    from playwright.sync_api import BrowserContext, Dialog, Locator, Page, Route
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
@@ -67,7 +67,6 @@ class Watch:
     """Collects what a page complains about; ``allow`` names what a test expects."""
 
     problems: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list, repr=False)
     allowed: list[str] = field(default_factory=list)
 
     def follow(self, page: Page) -> None:
@@ -75,7 +74,6 @@ class Watch:
         page.on("console", lambda m: m.type == "error" and self._note(f"{m.text} {m.location}"))
         page.on("pageerror", lambda error: self._note(f"uncaught {error}"))
         page.on("dialog", self._answer)
-        page.on("request", lambda request: self.requests.append(request.url))
         page.on("response", lambda r: r.status >= 400 and self._note(f"{r.status} {r.url}"))
 
     def allow(self, *parts: str) -> None:
@@ -326,20 +324,28 @@ def lab(page: Page, server: Server, watch: Watch, request: pytest.FixtureRequest
 
 
 @pytest.fixture
-def offline(context: BrowserContext, watch: Watch) -> Iterator[Callable[[Path], Page]]:
+def offline(
+    new_context: Callable[..., BrowserContext], watch: Watch
+) -> Iterator[Callable[[Path], Page]]:
     """Return ``open(path)``: the file in a tab where the network is cut and requests are noted."""
-    context.set_offline(True)
-    outside = lambda url: not url.startswith(("file:", "blob:", "data:"))  # noqa: E731
-    context.route(outside, lambda route: route.abort())
+    requested: list[str] = []
+
+    def note(route: Route) -> None:
+        if route.request.url.startswith(("file:", "blob:", "data:")):
+            route.continue_()
+        else:
+            requested.append(route.request.url)
+            route.abort()
 
     def visit(path: Path) -> Page:
+        context = new_context(offline=True)
+        context.route("**/*", note)
         page = context.new_page()
         watch.follow(page)
         page.goto(path.resolve().as_uri())
         return page
 
     yield visit
-    requested = [url for url in watch.requests if outside(url)]
     assert not requested, f"the file asked for {requested}"
 
 

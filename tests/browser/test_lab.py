@@ -66,7 +66,7 @@ def test_cancel_stops_and_keeps_the_scores(lab):
 
 
 def test_reload_in_the_middle_ends_with_the_same_scores(lab):
-    lab.open(SETUP, LONG.replace("EVALUATIONS", "1_500"))
+    lab.open(SETUP, LONG.replace("EVALUATIONS", "400"))
     lab.output(SCORED).first.wait_for(timeout=60_000)
     lab.save()
     assert lab.python("print(w.job.progress.status)") == "running"

@@ -40,7 +40,7 @@ def attribution(**changes):
         converged=True,
         method="shapley",
         params={"evaluations": 100, "filler": "auto"},
-        target="“ Paris”",
+        target="“Paris”",
         unit="log_prob",
         prompt="The 👩‍💻",
         model=ModelInfo("tiny", None, "float32", "cpu"),
@@ -180,7 +180,7 @@ def test_completeness_gap():
 # ── words ─────────────────────────────────────────────────────────────────────
 
 ABOUT = describe.About(
-    prompt="The 👩‍💻", inputs=INPUTS, outputs=(OUTPUT,), target="“ Paris”", unit="log_prob",
+    prompt="The 👩‍💻", inputs=INPUTS, outputs=(OUTPUT,), target="“Paris”", unit="log_prob",
     method="shapley", title="Shapley values", caution="", off="“_”", params={},
     model=ModelInfo("tiny", None, "float32", "cpu"), seed=0,
 )  # fmt: skip
@@ -189,7 +189,7 @@ ABOUT = describe.About(
 def test_sentence_names_the_strongest_and_its_opponent():
     merged = Merged.empty(1, 3).merge(rows([0, 1.5, -0.4]))
     text = describe.sentence(ABOUT, merged)
-    assert text.startswith("“The” pushed hardest towards “ Paris” (+1.5 log-probability)")
+    assert text.startswith("“The” pushed hardest towards “Paris” (+1.5 log-probability)")
     assert "the other way (−0.4)" in text
 
 

@@ -111,9 +111,7 @@ export function outcomeWords(progress: JobState): string {
   return verdict === "unknown" ? "finished, convergence unknown" : verdict;
 }
 
-function effort({ evaluations, seconds }: JobState): string {
-  const parts = [];
-  if (evaluations > 0) parts.push(`${count(evaluations)} evaluations`);
-  if (seconds > 0) parts.push(seconds < 1 ? "under a second" : duration(seconds));
-  return parts.join(" in ");
+function effort({ seconds }: JobState): string {
+  if (seconds <= 0) return "";
+  return seconds < 1 ? "in under a second" : `in ${duration(seconds)}`;
 }
