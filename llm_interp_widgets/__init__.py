@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Similarity,
     )
     from llm_interp_widgets.text.tokens import Token
-    from llm_interp_widgets.widgets.base import save_html
+    from llm_interp_widgets.widgets.save import save_html
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
     def methods() -> MethodTable:
@@ -42,7 +42,7 @@ _HOMES = {
     "results.attribution": ("Attribution", "ModelInfo"),
     "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
     "text.tokens": ("Token",),
-    "widgets.base": ("save_html",),
+    "widgets.save": ("save_html",),
     "widgets.token_highlighter": ("TokenHighlighter",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

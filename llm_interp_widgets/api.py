@@ -7,6 +7,7 @@ is wrong is raised here, in the caller's cell, before any work has started.
 from __future__ import annotations
 
 from dataclasses import fields
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from llm_interp_widgets.errors import ModelError, ParameterError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from llm_interp_widgets.jobs import Progress
+    from llm_interp_widgets.methods.base import Method
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.partial import Partial
     from llm_interp_widgets.targets import TargetLike
@@ -156,17 +158,18 @@ def _plan(
             f"The first argument is a {type(lm).__name__}, not a model. "
             "Use lm = load(), or lm = wrap(model, tokenizer)."
         )
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")
     chosen = make(method, params)
     encoded = lm.encode(prompt)
     columns = pieces(encoded, granularity)
-    require_features(columns)
-    settings = {f.name: getattr(chosen, f.name) for f in fields(chosen)}
-    off = ""
-    if "filler" in settings:
-        names = fillers(lm, settings["filler"], settings["off"])[1]
-        off = describe.off_words(settings, names)
+    features = require_features(columns)
+    settings = _settings(chosen)
+    names = fillers(lm, settings["filler"], settings["off"])[1] if "filler" in settings else ()
+    removing = settings.get("off") == "remove"
+    chosen = chosen.prepare(len(features), () if removing else names)
+    settings = _settings(chosen)
+    names = names if removing else settings.get("filler", ())
     question = ask(target, lm, encoded)
     about = About(
         prompt=encoded.text,
@@ -177,14 +180,15 @@ def _plan(
         method=method,
         title=chosen.CARD.title,
         caution=chosen.CARD.caution,
-        off=off,
+        off=describe.off_words(settings, names),
+        granularity=granularity if isinstance(granularity, str) else "spans",
         params=settings,
         model=lm.info,
-        seed=seed,
+        seed=int(seed),
     )
 
     def run(stop: threading.Event) -> Iterator[Partial]:
-        return chosen.run(Task(lm.stoppable(stop), encoded, columns, question, seed))
+        return chosen.run(Task(lm.stoppable(stop), encoded, columns, question, int(seed)))
 
     shape = (len(question.outputs), len(columns))
     return Job(run, shape, lambda look: _result(about, look)), about
@@ -204,7 +208,11 @@ def _result(about: About, look: Progress) -> Attribution:
         exact=last.exact and last.final,
         converged=last.converged,
         method=about.method,
-        params=_plain(about.params),
+        title=about.title,
+        caution=about.caution,
+        off=about.off,
+        granularity=about.granularity,
+        params=about.params,
         target=about.target,
         unit=about.unit,
         prompt=about.prompt,
@@ -217,5 +225,6 @@ def _result(about: About, look: Progress) -> Attribution:
     )
 
 
-def _plain(params: Any) -> dict[str, Any]:  # noqa: ANN401 - a method's own parameters
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in params.items()}
+def _settings(method: Method) -> dict[str, Any]:
+    values = {field.name: getattr(method, field.name) for field in fields(method)}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}

@@ -131,6 +131,7 @@ def nearest(name: str, available: Iterable[str]) -> str:
         For example ``"Did you mean 'shapley'? Available: occlusion, shapley."``
     """
     names = sorted(available)
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
+    folded = {known.casefold(): known for known in reversed(names)}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    hint = f"Did you mean {folded[close[0]]!r}? " if close else ""
     return f"{hint}Available: {', '.join(names)}."

@@ -11,11 +11,14 @@ exception is raised in ``result``. Knows neither Jupyter nor torch.
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 import time
+import traceback
 import uuid
 import weakref
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -73,7 +76,7 @@ class Job(Generic[R]):
         self._build = build
         self._stop = threading.Event()
         self._finished = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a widget's __del__ may cancel from anywhere
         self._progress = Progress("queued", Merged.empty(*shape), range(0), 0.0)
         self._observers: list[Callable[[Progress], None]] = []
         self._result: R | None = None
@@ -148,39 +151,49 @@ class Job(Generic[R]):
         return first
 
     def _work(self) -> None:
+        """Run to the end; whatever happens, the job is finished afterwards."""
         started = time.perf_counter()
-        merged, status, error = self._progress.merged, "done", None
-        partials: Iterator[Partial] | None = None
-        known = False
+        status: Status = "failed"
+        error: BaseException | None = None
         try:
-            self._look("running", merged, range(0), started)
-            partials = self._run(self._stop)
-            for partial in () if self._stop.is_set() else partials:
-                merged, known = merged.merge(partial), True
-                rows = range(partial.row, partial.row + len(partial.scores))
-                self._look("running", merged, rows, started)
-                if self._stop.is_set():
-                    break
-            if self._stop.is_set() and not merged.last.final:
-                status = "cancelled"
+            status = self._consume(started)
+            merged = self._progress.merged
+            if merged.last.scores.size:
+                seconds = time.perf_counter() - started
+                self._result = self._build(Progress(status, merged, range(0), seconds))
         except CancelledJobError:
             status = "cancelled"
         except BaseException as caught:  # noqa: BLE001 - kept, shown and raised in result()
             status, error = "failed", caught
         finally:
-            close = getattr(partials, "close", None)
-            if close is not None:
-                close()
-        try:
-            if error is None and known:
-                last = Progress(status, merged, range(0), time.perf_counter() - started)  # type: ignore[arg-type]
-                self._result = self._build(last)
-        except BaseException as caught:  # noqa: BLE001 - kept, shown and raised in result()
-            status, error = "failed", caught
-        rows = range(len(merged.scores))
-        self._look(status, merged, rows, started, error)  # type: ignore[arg-type]
-        self._finished.set()
-        self._observers.clear()
+            # A finished job keeps its numbers, but neither the model nor the frames of an error.
+            self._run = self._build = None  # type: ignore[assignment]
+            if error is not None:
+                traceback.clear_frames(error.__traceback__)
+            try:
+                merged = self._progress.merged
+                self._look(status, merged, range(len(merged.scores)), started, error)
+            finally:
+                self._finished.set()
+                self._observers.clear()
+
+    def _consume(self, started: float) -> Status:
+        """Merge partial after partial; return how it ended."""
+        merged = self._progress.merged
+        self._look("running", merged, range(0), started)
+        if self._stop.is_set():
+            return "cancelled"
+        with closing(self._run(self._stop)) as partials:  # type: ignore[type-var]
+            try:
+                for partial in partials:
+                    merged = merged.merge(partial)
+                    rows = range(partial.row, partial.row + len(partial.scores))
+                    self._look("running", merged, rows, started)
+                    if self._stop.is_set():
+                        break
+            except CancelledJobError:
+                return "cancelled"
+        return "cancelled" if self._stop.is_set() and not merged.last.final else "done"
 
     def _look(
         self,
@@ -207,30 +220,42 @@ class Job(Generic[R]):
 class _Worker(threading.Thread):
     def __init__(self, device: str) -> None:
         super().__init__(name=f"llm_interp_widgets:{device}", daemon=True)
-        self.jobs: queue.SimpleQueue[Job[object]] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[Job[object] | None] = queue.SimpleQueue()
         self.start()
 
     def run(self) -> None:
-        while True:
-            job = self.jobs.get()
-            if job._claim():  # noqa: SLF001 - the worker is the other half of Job
-                job._work()  # noqa: SLF001
+        while (job := self.jobs.get()) is not None:
+            run_here(job)
             del job  # the queue may stay empty for hours: hold no result meanwhile
 
 
 _workers: dict[str, _Worker] = {}
 _live: weakref.WeakSet[Job[object]] = weakref.WeakSet()
-_workers_lock = threading.Lock()
+_workers_lock = threading.RLock()
+_PATIENCE = 5.0  # seconds an exiting interpreter waits for a batch in flight
 
 
 def submit(job: Job[R], device: str) -> Job[R]:
-    """Queue a job on its device's worker and return it."""
+    """Queue a job on its device's worker and return it.
+
+    Called from that worker (a custom target that explains something itself), the job runs at
+    once: waiting for its turn would wait for itself.
+    """
     with _workers_lock:
         worker = _workers.get(device)
         if worker is None or not worker.is_alive():  # also after a fork
             worker = _workers[device] = _Worker(device)
         _live.add(job)  # type: ignore[arg-type]
+    if worker is threading.current_thread():
+        return run_here(job)
     worker.jobs.put(job)  # type: ignore[arg-type]
+    return job
+
+
+def run_here(job: Job[R]) -> Job[R]:
+    """Run a job on the calling thread, unless somebody took it already; return it."""
+    if job._claim():  # noqa: SLF001 - the worker is the other half of Job
+        job._work()  # noqa: SLF001
     return job
 
 
@@ -244,3 +269,13 @@ def cancel_all() -> None:
     """Ask every live job to stop."""
     for job in live():
         job.cancel()
+
+
+@atexit.register
+def _leave() -> None:
+    """Stop before the interpreter takes torch away under a batch in flight."""
+    cancel_all()
+    for worker in list(_workers.values()):
+        worker.jobs.put(None)
+    for worker in list(_workers.values()):
+        worker.join(_PATIENCE)

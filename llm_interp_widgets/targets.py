@@ -223,7 +223,9 @@ def _plain(kind: Kind, x: Named, lm: LanguageModel, prompt: Prompt) -> Question:
             raise TargetError(
                 f"{lm.name} has one output and no probabilities; use Logit(0) or None."
             )
-        readout = Readout((), 1, lambda logits: _kind(logits[:, 0], kind)[:, [index]])
+        independent = lm.model.config.problem_type == "multi_label_classification"
+        normalise = _each_kind if independent else _kind
+        readout = Readout((), 1, lambda logits: normalise(logits[:, 0], kind)[:, [index]])
         end = len(prompt.text)
         token = Token(name, index, end, end, position=len(prompt.tokens))
         return Question((readout,), (token,), unit, quoted(name))
@@ -266,9 +268,9 @@ def _contrast(a: Named, b: Named, lm: LanguageModel, prompt: Prompt) -> Question
 def _generate(n: int, lm: LanguageModel, prompt: Prompt) -> Question:
     if lm.kind != "causal":
         raise TargetError(f"Generate needs a language model; {lm.name} is a classifier.")
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise TargetError(f"Generate({n!r}): pass how many tokens to write, at least 1.")
-    ids = lm.top_tokens(prompt.ids, n)
+    ids = lm.top_tokens(prompt.ids, int(n))
     outputs, at = [], len(prompt.text)
     for i, token in enumerate(ids):
         text = token_name(lm.tokenizer, token)
@@ -308,6 +310,14 @@ def _kind(logits: Tensor, kind: Kind) -> Tensor:
     return logits.log_softmax(-1) if kind == "log_prob" else logits.softmax(-1)
 
 
+def _each_kind(logits: Tensor, kind: Kind) -> Tensor:
+    """As ``_kind``, for labels that do not exclude each other."""
+    if kind == "logit":
+        return logits
+    log_probs = torch.nn.functional.logsigmoid(logits)
+    return log_probs if kind == "log_prob" else log_probs.exp()
+
+
 def _token_log_probs(logits: Tensor, ids: tuple[int, ...]) -> Tensor:
     """(row, keep, vocabulary) -> (row, token): log-probability of each continuation token."""
     wanted = torch.tensor(ids, device=logits.device).expand(len(logits), -1)[..., None]
@@ -326,7 +336,8 @@ def _continue(ids: tuple[int, ...], kind: Kind) -> Readout:
 
 
 def _continuation(x: Named, lm: LanguageModel, prompt: Prompt) -> tuple[int, ...]:
-    if isinstance(x, int):
+    if isinstance(x, Integral) and not isinstance(x, bool):
+        x = int(x)
         if not 0 <= x < lm.vocabulary_size:
             raise TargetError(
                 f"Token id {x} is out of range; {lm.name} has ids 0 to {lm.vocabulary_size - 1}."
@@ -337,7 +348,8 @@ def _continuation(x: Named, lm: LanguageModel, prompt: Prompt) -> tuple[int, ...
             f"A target of a language model is a text or a token id, not {type(x).__name__}."
         )
     ids = encode_continuation(lm.tokenizer, prompt, x)
-    lm.check_length(len(prompt.tokens) + len(ids))
+    lm.check_ids(ids)
+    lm.check_length(len(prompt.tokens) + len(ids) - 1)  # the last one is never read
     return ids
 
 
@@ -351,9 +363,9 @@ def _label_index(x: Named, lm: LanguageModel) -> int:
         if lower.count(x.lower()) == 1:
             return lower.index(x.lower())
         raise TargetError(f"{lm.name} has no label {x!r}. {nearest(x, labels)} By index: {listed}.")
-    if not isinstance(x, int) or not 0 <= x < len(labels):
+    if not isinstance(x, Integral) or isinstance(x, bool) or not 0 <= x < len(labels):
         raise TargetError(f"Label {x!r} is out of range for {lm.name}. Its labels: {listed}.")
-    return x
+    return int(x)
 
 
 def _check_different(a: object, b: object, name: Named) -> None:

@@ -35,6 +35,7 @@ def execute(name: str) -> None:
         notebook,
         timeout=CELL_SECONDS,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(BUILD)}},
     )
     try:

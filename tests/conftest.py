@@ -58,6 +58,15 @@ FAMILIES = {
 }
 
 
+_COMMON = {
+    "vocab_size": VOCABULARY,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "initializer_range": 0.5,  # far from uniform: a wrong mask or position shows
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip GPU tests where there is no GPU."""
     if any(item.get_closest_marker("gpu") for item in items) and not _has_gpu():
@@ -147,12 +156,7 @@ def tiny_model() -> Callable[..., PreTrainedModel]:
         name, special = FAMILIES[family]
         model_class = getattr(transformers, name)
         config = model_class.config_class(
-            vocab_size=VOCABULARY,
-            pad_token_id=0,
-            bos_token_id=1,
-            eos_token_id=2,
-            initializer_range=0.5,  # far from uniform: a wrong mask or position shows
-            **(_sizes(model_class.config_class) | special | overrides),
+            **(_COMMON | _sizes(model_class.config_class) | special | overrides)
         )
         with torch.random.fork_rng():
             torch.manual_seed(0)

@@ -187,6 +187,67 @@ def test_a_finished_job_is_not_kept_alive():
     pytest.fail("something holds the finished job")
 
 
+def test_a_failing_end_of_a_generator_is_a_failure_not_a_hang():
+    def untidy(stop):
+        try:
+            yield partial(1)
+            yield partial(2)
+        finally:
+            raise ValueError("planted in finally")
+
+    where = device()
+    job = submit(make(untidy), where)
+    with pytest.raises(ValueError, match="planted in finally"):
+        job.result(5)
+    assert submit(make(three), where).result(5).status == "done"
+
+
+def test_a_job_that_waits_for_another_on_its_own_worker_does_not_wait_for_ever():
+    where = device()
+
+    def nested(stop):
+        inner = submit(make(three), where).result(5)
+        yield partial(inner.merged.scores[0, 0], final=True)
+
+    assert submit(make(nested), where).result(5).merged.scores.tolist() == [[2, 2]]
+
+
+def test_a_finished_job_lets_go_of_what_it_ran_on():
+    class Model:
+        pass
+
+    model = Model()
+    alive = weakref.ref(model)
+
+    def uses(stop, model=model):
+        yield partial(1, final=True)
+
+    job = submit(make(uses), device())
+    job.result(5)
+    del model, uses
+    gc.collect()
+    assert alive() is None
+    assert job.result().status == "done"
+
+
+def test_a_script_that_ends_in_the_middle_of_a_job_ends_well(tmp_path):
+    import subprocess
+    import sys
+
+    code = (
+        "import threading, torch\n"
+        "from llm_interp_widgets.jobs import Job, submit\n"
+        "def run(stop):\n"
+        "    while not stop.is_set():\n"
+        "        torch.ones(300, 300) @ torch.ones(300, 300)\n"
+        "    yield\n"
+        "submit(Job(run, (1, 1), lambda look: look), 'cpu')\n"
+        "import time; time.sleep(0.3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_generator_is_closed_on_cancel():
     begun, closed = threading.Event(), threading.Event()
 

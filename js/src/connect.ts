@@ -45,7 +45,7 @@ class ModelConnection implements Connection {
     ];
     for (const [name, listener] of this.#events) model.on(name, listener);
     this.#readSnapshot();
-    this.#ask();
+    this.#send({ type: "ready" });
   }
 
   state(): State {
@@ -112,8 +112,8 @@ class ModelConnection implements Connection {
     if (this.#state === before) return;
     if (this.#state.job !== before.job) this.#acked = 0;
     if (action.type === "chunk") this.#acknowledge();
-    if (!this.#state.stale) this.#asked = false;
-    else if (!this.#asked) this.#ask();
+    if (this.#state.stale && !this.#asked) this.#send({ type: "ready" });
+    this.#asked = this.#state.stale;
     this.#notify();
   }
 
@@ -122,11 +122,6 @@ class ModelConnection implements Connection {
     if (seq - this.#acked < ACK_EVERY && !(finished(progress) && seq > this.#acked)) return;
     this.#acked = seq;
     this.#send({ type: "ack", job, seq });
-  }
-
-  #ask(): void {
-    this.#asked = true;
-    this.#send({ type: "ready" });
   }
 
   #send(message: Ready | Ack | Cancel): void {

@@ -5,11 +5,11 @@ import type { Unit } from "./protocol.gen";
 export const MINUS = "\u2212";
 const THIN_SPACE = "\u2009";
 
-const UNITS: Record<Unit, { readonly name: string; readonly short: string }> = {
-  log_prob: { name: "log-probability", short: "nats" },
-  logit: { name: "logit", short: "logit" },
-  prob: { name: "probability", short: "prob." },
-  value: { name: "value", short: "" },
+const UNITS: Record<Unit, string> = {
+  log_prob: "log-probability",
+  logit: "logit",
+  prob: "probability",
+  value: "value",
 };
 
 const ORDINALS = [
@@ -26,12 +26,7 @@ const ORDINALS = [
 ];
 
 export function unitName(unit: Unit): string {
-  return UNITS[unit].name;
-}
-
-/** The unit behind a number, where there is room for one word. */
-export function unitShort(unit: Unit): string {
-  return UNITS[unit].short;
+  return UNITS[unit];
 }
 
 /** Decimals that show `largest` with three significant digits. */
@@ -107,12 +102,22 @@ export function ordinal(n: number): string {
   return `${n}${suffix}`;
 }
 
-/** A token's text where its white space must be visible: `␣`, `↵`, `⇥`. */
+/**
+ * A token's text where its white space must be visible: `␣`, `↵`, `⇥`; the code point of a
+ * token that shows nothing at all.
+ */
 export function visible(text: string): string {
-  return text
-    .replace(/\r\n|\n|\r/g, "↵")
+  const shown = text
+    .replace(/\r\n|[\n\r\u2028\u2029]/g, "↵")
     .replace(/\t/g, "⇥")
     .replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
+  if (text === "") return "∅";
+  return /[^\s\p{C}]/u.test(shown) ? shown : [...text].map(codePoint).join(" ");
+}
+
+function codePoint(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 /** A token's text within a sentence: trimmed unless there is nothing else. */

@@ -36,7 +36,7 @@ const SIZE = 17;
 const LINE = 32;
 const MARGIN = 28;
 const WIDTH = 760;
-const HEAD = 64;
+const HEAD = 80;
 const LEGEND = 76;
 const LEGEND_WIDTH = 180;
 
@@ -144,7 +144,7 @@ export function pictureSvg(state: PictureState, measure: Measure): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" font-family="${xml(FONT)}" font-size="${SIZE}">`,
     `<title>${xml(title)}</title>`,
     `<defs><linearGradient id="scale">${stops(palette)}</linearGradient>`,
-    `<pattern id="unsure" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0V5" stroke="${muted}" stroke-opacity=".45"/></pattern></defs>`,
+    `<pattern id="unsure" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0V5" stroke="${muted}" stroke-opacity=".5"/></pattern></defs>`,
     `<rect width="100%" height="100%" fill="${hex(palette.paper)}"/>`,
     `<text x="${MARGIN}" y="${MARGIN + 6}" font-size="12" fill="${muted}">${xml(subject.method_title)}</text>`,
     `<text x="${MARGIN}" y="${MARGIN + 34}" font-size="22" font-weight="600" fill="${hex(palette.ink)}">${xml(title)}</text>`,
@@ -192,7 +192,10 @@ function legend(
   muted: string,
   target: string,
 ): string {
-  const { limit, subject, note } = state;
+  const { limit, subject, readings } = state;
+  const note = readings.anyUnsure
+    ? `${state.note} · hatched: 95 % interval crosses zero`
+    : state.note;
   const right = MARGIN + LEGEND_WIDTH;
   const words = (x: number, text: string, anchor: string): string =>
     `<text x="${x}" y="${y + 26}" text-anchor="${anchor}">${xml(text)}</text>`;

@@ -5,7 +5,7 @@
  * score is absent: it has no rank, no share and no tint.
  */
 
-import { magnitude, ordinal, percent, signed, spoken, unitName } from "./format";
+import { magnitude, ordinal, signed, spoken, unitName } from "./format";
 import type { Subject, TokenInfo } from "./protocol.gen";
 import type { Row } from "./store";
 
@@ -30,7 +30,6 @@ export interface Readings {
   /** Present scores, largest |score| first. */
   readonly ranked: readonly Reading[];
   readonly largest: number;
-  readonly hasErrors: boolean;
   readonly anyUnsure: boolean;
 }
 
@@ -63,7 +62,6 @@ export function read(row: Row | null, inputs: number): Readings {
     all,
     ranked,
     largest: ranked[0] ? Math.abs(ranked[0].score) : 0,
-    hasErrors: all.some((reading) => !Number.isNaN(reading.margin)),
     anyUnsure: ranked.some((reading) => reading.unsure),
   };
 }
@@ -90,7 +88,7 @@ export function sentence(token: TokenInfo, reading: Reading, subject: Subject, o
   if (isAbsent(reading)) {
     return `${where}${role}, ${token.special ? "special, not scored" : "no score yet"}`;
   }
-  const margin = Number.isNaN(reading.margin) ? "" : ` ± ${magnitude(reading.margin)}`;
+  const margin = reading.margin > 0 ? ` ± ${magnitude(reading.margin)}` : "";
   const value = `${signed(reading.score)}${margin} ${unitName(subject.unit)}`;
   return `${where}${role}, ${value}, ${effect(reading, targetName(subject, output))}`;
 }

@@ -62,6 +62,7 @@ h1 {
 pre { overflow-wrap: anywhere; font: inherit; white-space: pre-wrap; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 :is(th, td) { padding: 2px 16px 2px 0; font-weight: 400; text-align: start; }
+td { white-space: nowrap; }
 @media print {
   main { max-width: none; padding: 0; }
   .view { min-height: 0; break-inside: avoid; }

@@ -58,6 +58,7 @@ class _CallablePackage(ModuleType):
         """Return the table of methods: what each means, needs, costs and promises.
 
         Example:
+            >>> from llm_interp_widgets import methods
             >>> list(methods())[0]
             'shapley'
         """

@@ -5,14 +5,16 @@ Parameters that mean the same in every perturbation method are checked here once
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llm_interp_widgets.errors import ParameterError
-from llm_interp_widgets.models.batches import Coalitions
+from llm_interp_widgets.errors import ParameterError, nearest
+from llm_interp_widgets.models.batches import OFF, Coalitions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +63,31 @@ def leave_one_out(features: int) -> ndarray:
     return ~np.eye(features, dtype=bool)
 
 
-def check_positive(name: str, value: float | None) -> None:
-    """Raise ``ParameterError`` unless the value is ``None`` or a positive number."""
+def positive(name: str, value: float | None) -> float | None:
+    """Return a limit as a plain number; ``None`` is no limit.
+
+    Raises:
+        ParameterError: It is not a positive, finite number.
+    """
     if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
         raise ParameterError(f"{name}={value!r} must be a positive number, or None for no limit.")
+    return float(value)
+
+
+def count(name: str, value: int) -> int:
+    """Return a number of things as a plain integer.
+
+    Raises:
+        ParameterError: It is not a whole number of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ParameterError(f"{name}={value!r} must be a positive whole number.")
+    return int(value)
+
+
+def check_off(off: str) -> None:
+    """Raise ``ParameterError`` unless this is a way of switching off."""
+    if off not in ("replace", "remove"):
+        raise ParameterError(f"off={off!r} does not exist. {nearest(str(off), OFF)}")

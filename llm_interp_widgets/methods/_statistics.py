@@ -43,8 +43,10 @@ class Strata:
         return mean
 
     def spread(self) -> Float64[ndarray, ...]:
-        """Return the standard deviation of the strata's means."""
-        spread: ndarray = self._mean[self._count > 0].std(0)
+        """Return the standard deviation of the strata's means; NaN until all are seen."""
+        if (self._count == 0).any():
+            return np.full(self._mean.shape[1:], np.nan)
+        spread: ndarray = self._mean.std(0)
         return spread
 
     def standard_error(self) -> Float64[ndarray, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,18 @@ class Method(Protocol):
 
     def __init__(self, **params: object) -> None:
         """Take the parameters; check them."""
+
+    def prepare(self, features: int, fillers: tuple[str, ...]) -> Self:
+        """Return the method with what was automatic decided, for so many features.
+
+        Args:
+            features: How many pieces can be switched off.
+            fillers: What stands in for them, resolved; empty if nothing does.
+
+        Raises:
+            ParameterError: The parameters do not fit; said before any work is done.
+        """
+        ...
 
     def run(self, task: Task) -> Iterator[Partial]:
         """Yield better and better scores, the last one marked ``final``."""

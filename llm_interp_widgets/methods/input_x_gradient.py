@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import torch
@@ -38,6 +38,10 @@ class InputXGradient:
         source="Shrikumar et al. 2016",
     )
 
+    def prepare(self, features: int, fillers: tuple[str, ...]) -> Self:  # noqa: ARG002
+        """Return itself: there is nothing to decide."""
+        return self
+
     def run(self, task: Task) -> Iterator[Partial]:
         """Yield one row an output."""
         lm, pieces, question = task.lm, task.pieces, task.question
@@ -46,12 +50,13 @@ class InputXGradient:
         zeros = torch.zeros_like(embeddings)
         base = sum(lm.scores_of_embeddings(zeros, readout) for readout in question.readouts)
         base_values = base[0].double().cpu().numpy()  # type: ignore[index]
-        values = np.zeros(outputs)
+        if not np.isfinite(base_values).all():
+            raise NonFiniteError(f"{lm.name} returned NaN or infinity on the zero baseline.")
         starts = [piece.position for piece in pieces]
-        gradients = [lm.differentiate(embeddings, readout) for readout in question.readouts]
-        for o, parts in enumerate(zip(*gradients, strict=True)):
-            values[o] = sum(float(value[0]) for value, _ in parts)
-            slope = torch.stack([gradient[0].float() for _, gradient in parts]).sum(0)
+        parts = [lm.differentiate(embeddings, readout) for readout in question.readouts]
+        values = np.sum([found[0].double().cpu().numpy() for found, _ in parts], axis=0)
+        for o in range(outputs):
+            slope = torch.stack([gradient(o)[0].float() for _, gradient in parts]).sum(0)
             tokens = (slope * embeddings[0].float()).sum(-1).double().cpu().numpy()
             if not np.isfinite(tokens).all():
                 raise NonFiniteError(f"{lm.name} has NaN or infinite gradients in {lm.info.dtype}.")
@@ -63,6 +68,5 @@ class InputXGradient:
                 done=o + 1,
                 total=outputs,
                 evaluations=2,
-                exact=o + 1 == outputs,
                 final=o + 1 == outputs,
             )

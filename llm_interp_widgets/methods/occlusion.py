@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from llm_interp_widgets.methods._perturbation import columns, game, leave_one_out
+from llm_interp_widgets.methods._perturbation import check_off, columns, game, leave_one_out
 from llm_interp_widgets.methods.base import Card
 from llm_interp_widgets.results.partial import Partial
 
@@ -43,6 +43,18 @@ class Occlusion:
         caution="Pieces that say the same thing hide each other: both can score near 0.",
         source="Zeiler & Fergus 2014",
     )
+
+    def __post_init__(self) -> None:
+        """Check the parameters.
+
+        Raises:
+            ParameterError: One does not exist.
+        """
+        check_off(self.off)
+
+    def prepare(self, features: int, fillers: tuple[str, ...]) -> Self:  # noqa: ARG002
+        """Return the method with its fillers named."""
+        return replace(self, filler=fillers or self.filler)
 
     def run(self, task: Task) -> Iterator[Partial]:
         """Yield after every few features, then once all are known."""

@@ -3,25 +3,27 @@
 Exact where all coalitions fit into the budget; otherwise sampled by antithetic pairs of
 permutations (an order and its reverse), with standard errors.
 
-Guarantees: every estimate adds up exactly to output - base; a partial of leave-one-out
-scores comes first, marked as preview; the same seed gives the same numbers whatever the
-batch size.
+Guarantees: every sampled estimate, and every exact result, adds up to output - base; a
+partial of leave-one-out scores comes first, marked as preview; the same seed gives the same
+numbers whatever the batch size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError
 from llm_interp_widgets.methods._perturbation import (
     Budget,
-    check_positive,
+    check_off,
     columns,
+    count,
     game,
     leave_one_out,
+    positive,
 )
 from llm_interp_widgets.methods._statistics import Strata
 from llm_interp_widgets.methods.base import Card
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 _MOST_FEATURES_EXACT = 20
 _DEFAULT_EVALUATIONS = 1_024
 _ROWS_A_STEP = 64
+_PAIRS = 3  # pairs of orders a filler before an error is believed
+_STALE = 20  # pairs a filler without a new coalition
 _LOOKS = 40  # partials of an exact run
 
 
@@ -52,7 +56,7 @@ class Shapley:
 
     Attributes:
         evaluations: Inputs the model may score; ``"all"`` enumerates every coalition;
-            ``None`` chooses: 1,024, or what two pairs of permutations for each filler need.
+            ``None`` chooses: 1,024, or what three pairs of orders for each filler need.
         precision: Stop when the largest standard error is below this share of the largest
             absolute score; ``None`` spends the whole budget.
         seconds: Wall-clock limit.
@@ -82,37 +86,55 @@ class Shapley:
         Raises:
             ParameterError: One is out of range.
         """
-        if self.evaluations != "all":
-            check_positive("evaluations", self.evaluations)
-        check_positive("precision", self.precision)
-        check_positive("seconds", self.seconds)
+        given = self.evaluations
+        if given is not None and given != "all":
+            object.__setattr__(self, "evaluations", count("evaluations", given))
+        object.__setattr__(self, "precision", positive("precision", self.precision))
+        object.__setattr__(self, "seconds", positive("seconds", self.seconds))
+        check_off(self.off)
+
+    def prepare(self, features: int, fillers: tuple[str, ...]) -> Self:
+        """Return the method with a budget, and as many fillers as it pays for.
+
+        Raises:
+            ParameterError: Too many pieces to enumerate, or too small a budget.
+        """
+        budget, pair = self._budget(features, len(fillers) or 1), 2 * features
+        if budget is None:
+            return replace(self, filler=fillers or self.filler)
+        if budget < pair + 1:
+            raise ParameterError(
+                f"evaluations={budget} is too few: one pair of orders of {features} pieces takes "
+                f"{pair + 1}, and standard errors need {_PAIRS * pair * (len(fillers) or 1)}."
+            )
+        paid = fillers[: (budget - 1) // pair]
+        return replace(self, evaluations=budget, filler=paid or self.filler)
+
+    def _budget(self, features: int, fillers: int) -> int | None:
+        """Return how many inputs to score by sampling; ``None``: every coalition fits."""
+        every = (2**features - 1) * fillers + 1
+        if self.evaluations == "all":
+            if features > _MOST_FEATURES_EXACT:
+                raise ParameterError(
+                    f"All coalitions of {features} pieces are {every:.3g} evaluations; at most "
+                    f"{_MOST_FEATURES_EXACT} pieces are enumerated. Sample "
+                    "(evaluations=1000), or use granularity='word' or 'sentence'."
+                )
+            return None
+        enough = max(_DEFAULT_EVALUATIONS, _PAIRS * fillers * 2 * features)
+        chosen = self.evaluations or enough
+        return None if features <= _MOST_FEATURES_EXACT and every <= chosen else chosen
 
     def run(self, task: Task) -> Iterator[Partial]:
         """Yield a leave-one-out preview, then better and better estimates."""
         coalitions = game(task, self.off, self.filler)
-        n, fillers = len(coalitions.features), coalitions.fillers
-        all_cost = (2**n - 1) * fillers + 1
-        if self.evaluations == "all":
-            if n > _MOST_FEATURES_EXACT:
-                raise ParameterError(
-                    f"All coalitions of {n} pieces are {all_cost:.3g} evaluations; at most "
-                    f"{_MOST_FEATURES_EXACT} pieces are enumerated. Sample "
-                    "(evaluations=1000), or use granularity='word' or 'sentence'."
-                )
-            yield from _exact(task, coalitions, Budget(all_cost, self.seconds))
-            return
-        pair = 2 * n
-        chosen = self.evaluations or max(_DEFAULT_EVALUATIONS, 2 * fillers * pair)
-        if n <= _MOST_FEATURES_EXACT and all_cost <= chosen:
-            yield from _exact(task, coalitions, Budget(all_cost, self.seconds))
-            return
-        if chosen < pair + 1:
-            raise ParameterError(
-                f"evaluations={chosen} is too few: one pair of orders of {n} pieces takes "
-                f"{pair + 1}; standard errors need {2 * pair * fillers}."
-            )
-        budget = Budget(chosen, self.seconds)
-        yield from _sampled(task, coalitions, budget, self.precision)
+        features, fillers = len(coalitions.features), coalitions.fillers
+        budget = self._budget(features, fillers)
+        if budget is None:
+            every = (2**features - 1) * fillers + 1
+            yield from _exact(task, coalitions, Budget(every, self.seconds))
+        else:
+            yield from _sampled(task, coalitions, Budget(budget, self.seconds), self.precision)
 
 
 # ── sampled ───────────────────────────────────────────────────────────────────
@@ -130,19 +152,24 @@ def _sampled(
     if budget.evaluations >= 3 * n:
         yield _preview(task, game, budget)
     pairs_a_step = max(1, _ROWS_A_STEP // (2 * n))
-    drawn, stop = 0, False
+    drawn, news, stop = 0, 0, False
     while not stop:
         for _ in range(pairs_a_step):
             k = drawn % fillers
+            before = game.evaluations
             shares, bases[k] = _pair(game, random.permutation(n), k)
             strata.add(k, shares)
             drawn += 1
-            stop = game.evaluations + 2 * n > budget.evaluations or budget.out_of_time()
+            news = drawn if game.evaluations > before else news
+            # With nearly every coalition known, further orders would tell nothing new.
+            worn_out = drawn - news > _STALE * fillers
+            spent = game.evaluations + 2 * n > budget.evaluations
+            stop = spent or worn_out or budget.out_of_time()
             if stop:
                 break
         mean, error = strata.mean(), strata.standard_error()
         precise = precision is not None and _precise(mean, error, precision)
-        stop = stop or (precise and drawn >= 2 * fillers)
+        stop = stop or (precise and drawn >= _PAIRS * fillers)
         yield Partial(
             scores=columns(task, mean.T),
             standard_error=columns(task, error.T),
@@ -208,7 +235,8 @@ def _exact(task: Task, game: Coalitions, budget: Budget) -> Iterator[Partial]:
     """
     n, fillers = len(game.features), game.fillers
     full = game.full()
-    yield _preview(task, game, budget)
+    preview = _preview(task, game, budget)
+    yield preview
     masks = np.arange(2**n, dtype=np.int64)
     sizes = np.bitwise_count(masks)
     values = np.full((fillers, 2**n, len(full)), np.nan)
@@ -221,7 +249,10 @@ def _exact(task: Task, game: Coalitions, budget: Budget) -> Iterator[Partial]:
             values[:, some] = game.by_filler(on.astype(bool))
             done += len(some)
             final = done == total or budget.out_of_time()
-            if final or done - shown >= total / _LOOKS:
+            first_known = not np.isnan(values[:, 2 ** np.arange(n)]).any()  # each one alone
+            if final and not first_known:
+                yield replace(preview, final=True, converged=False, total=game.evaluations)
+            elif final or (first_known and done - shown >= total / _LOOKS):
                 shown = done
                 yield _so_far(task, game, values, budget, final=final)
             if final:
@@ -238,22 +269,20 @@ def _so_far(
 ) -> Partial:
     by_filler = np.stack([shapley_values(v) for v in values])
     complete = not np.isnan(values).any()
-    known = by_filler[~np.isnan(by_filler).any(axis=(1, 2))]
-    mean = known.mean(0) if len(known) else np.full(by_filler.shape[1:], np.nan)
+    mean = by_filler.mean(0)
     zero = np.zeros_like(mean) if complete else np.full_like(mean, np.nan)
     spread = by_filler.std(0) if complete and len(values) > 1 else None
     return Partial(
         scores=columns(task, mean.T),
         standard_error=columns(task, zero.T),
         spread=columns(task, spread.T) if spread is not None else None,
-        base_values=np.nanmean(values[:, 0], axis=0),
-        output_values=values[0, -1] if complete else game.full(),
+        base_values=values[:, 0].mean(axis=0),
+        output_values=game.full(),
         done=game.evaluations,
         total=game.evaluations if final else budget.evaluations,
         evaluations=game.evaluations,
         exact=complete,
         converged=None if complete else False,
-        preview=not complete and not final,
         final=final,
     )
 

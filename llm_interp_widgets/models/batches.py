@@ -17,6 +17,7 @@ is their average: v(S) = mean over fillers k of v(S, k).
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -26,13 +27,10 @@ from llm_interp_widgets.errors import (
     ModelMemoryError,
     NonFiniteError,
     ParameterError,
-    nearest,
 )
 from llm_interp_widgets.models.tokenize import describe_ids, encode_piece
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from jaxtyping import Bool, Float64, Int
     from numpy import ndarray
 
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.text.tokens import Prompt, Token
 
 Off = Literal["replace", "remove"]
+OFF = ("replace", "remove")
 AUTO = "auto"
 
 # Tokens that say little by themselves and come from different corners of grammar. One
@@ -48,7 +47,9 @@ NEUTRAL_FILLERS = (" the", "_", " something", " ...")
 
 _Key = tuple[bytes, int]
 
+# Larger batches gain little; smaller ones let a cancel through sooner.
 _TOKENS_A_BATCH = {"cpu": 2_048, "mps": 8_192, "cuda": 65_536}
+_WORK_A_BATCH = 3.5e10  # tokens x parameters on a CPU: about 0.4 s on two cores
 _SHORTEST_PREFIX = 8  # below, the bookkeeping costs more than the tokens
 _VALUES_A_BATCH = 64_000_000  # logits are the largest tensor: 256 MB in float32
 
@@ -65,7 +66,7 @@ class Coalitions:
         filler: ``"auto"``, one text, or several whose values are averaged.
 
     Raises:
-        ParameterError: ``off`` does not exist, or a filler is not a single token.
+        ParameterError: A filler is not a single token.
     """
 
     def __init__(
@@ -78,10 +79,6 @@ class Coalitions:
         off: Off = "replace",
         filler: str | Sequence[str] = AUTO,
     ) -> None:
-        if off not in ("replace", "remove"):
-            raise ParameterError(
-                f"off={off!r} does not exist. " + nearest(str(off), ["replace", "remove"])
-            )
         self.lm = lm
         self.readouts = tuple(readouts)
         self.off = off
@@ -171,20 +168,38 @@ class Coalitions:
         skip = self._shared if prefix is not None else 0
         start = 0
         while start < len(group):
-            size = self._rows_a_batch or _first_guess(self.lm, length - skip, self.readouts)
+            size = self._rows_a_batch or _first_guess(self.lm, length, skip, self.readouts)
             batch = group[start : start + size]
             ids = torch.from_numpy(np.stack([ids[skip:] for _, ids in batch]))
-            try:
-                values = sum(self.lm.scores(ids, readout, prefix) for readout in self.readouts)
-            except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
-                    raise
-                self._halve(len(batch), length, error)
+            found = self._try(ids, prefix, length)
+            if found is None:
                 continue
-            found = values.double().cpu().numpy()  # type: ignore[union-attr]
             _check_finite(found, self.lm)
             self._known.update((key, row) for (key, _), row in zip(batch, found, strict=True))
             start += len(batch)
+
+    def _try(self, ids: torch.Tensor, prefix: Prefix | None, length: int) -> ndarray | None:
+        """Score one batch; ``None`` when memory ended and the next one must be smaller."""
+        try:
+            values = sum(self.lm.scores(ids, readout, prefix) for readout in self.readouts)
+            found: ndarray = values.double().cpu().numpy()  # type: ignore[union-attr]
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            if len(ids) == 1:
+                raise ModelMemoryError(
+                    f"A single row of {length} tokens does not fit into the memory of "
+                    f"{self.lm.device}. Free memory, shorten the prompt, or load the model in "
+                    f"a smaller dtype. ({error})"
+                ) from error
+        else:
+            return found
+        # Outside of the handler, so that the failed batch is no longer held by its traceback.
+        self._rows_a_batch = len(ids) // 2
+        gc.collect()
+        if self.lm.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
 
     def _prefix_for(self, length: int) -> Prefix | None:
         """Return the shared beginning (a system prompt, say), read once, if it is worth it."""
@@ -194,18 +209,6 @@ class Coalitions:
             self._prefix = self.lm.remember(self._ids[: self._shared].tolist())
             self._prefix_read = True
         return self._prefix
-
-    def _halve(self, rows: int, length: int, error: BaseException) -> None:
-        if rows == 1:
-            raise ModelMemoryError(
-                f"A single row of {length} tokens does not fit into the memory of "
-                f"{self.lm.device}. Free memory, shorten the prompt, or load the model in "
-                f"a smaller dtype. ({error})"
-            ) from error
-        self._rows_a_batch = rows // 2
-        gc.collect()
-        if self.lm.device.type == "cuda":
-            torch.cuda.empty_cache()
 
 
 def fillers(
@@ -230,10 +233,14 @@ def fillers(
         raise ParameterError(
             "None of the neutral fillers is one token of this model. Pass filler=' …' yourself."
         )
-    texts = [filler] if isinstance(filler, str) else list(filler)
-    if not texts:
-        raise ParameterError("filler is an empty list. Pass a text, several texts, or 'auto'.")
+    texts = [filler] if isinstance(filler, str) else list(filler) if _is_list(filler) else []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise ParameterError(f"filler={filler!r} must be 'auto', a text, or a list of texts.")
     return tuple(_single(lm, text) for text in texts), tuple(texts)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, bytes)
 
 
 def _single(lm: LanguageModel, text: str) -> int:
@@ -251,20 +258,24 @@ def _single(lm: LanguageModel, text: str) -> int:
 
 
 def _anchor(lm: LanguageModel) -> int:
-    """Return the token that stands alone when everything is removed."""
-    for found in (lm.tokenizer.bos_token_id, lm.tokenizer.eos_token_id):
-        if found is not None:
-            return int(found)
+    """Return the token that stands alone when everything is removed; never end-of-text."""
+    bos, eos = lm.tokenizer.bos_token_id, lm.tokenizer.eos_token_id
+    if bos is not None and bos != eos:
+        return int(bos)
     return fillers(lm, AUTO, "replace")[0][0]
 
 
-def _first_guess(lm: LanguageModel, length: int, readouts: Sequence[Readout]) -> int:
-    tokens = length + max(len(r.suffix) for r in readouts)
+def _first_guess(lm: LanguageModel, length: int, skip: int, readouts: Sequence[Readout]) -> int:
+    """How many rows to try first; what a row shares with the others still costs it memory."""
+    tokens = length - skip + max(len(r.suffix) for r in readouts)
     logits = max(r.keep for r in readouts) * lm.vocabulary_size
     if lm.kind == "classifier":
         logits = len(lm.labels)
     budget = _TOKENS_A_BATCH.get(lm.device.type, _TOKENS_A_BATCH["cpu"])
-    return max(1, min(budget // tokens, _VALUES_A_BATCH // logits))
+    if lm.device.type == "cpu":
+        budget = min(budget, int(_WORK_A_BATCH / lm.parameters))
+    most = min(budget // tokens, 4 * budget // length, _VALUES_A_BATCH // logits)
+    return max(1, most)
 
 
 def _out_of_memory(error: BaseException) -> bool:

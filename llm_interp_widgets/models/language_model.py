@@ -16,7 +16,7 @@ import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
@@ -25,6 +25,7 @@ from llm_interp_widgets.errors import (
     CancelledJobError,
     GradientsUnavailableError,
     InterpError,
+    PromptError,
     PromptTooLongError,
     UnsupportedModelError,
 )
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.text.tokens import Prompt
 
 Kind = Literal["causal", "classifier"]
+Gradient: TypeAlias = "Callable[[int], Float[Tensor, 'row token d']]"
 _NO_LIMIT = 1_000_000
 
 
@@ -115,10 +117,13 @@ class LanguageModel:
         """``"causal"`` for decoder-only language models, ``"classifier"`` for classifiers."""
         config = self.model.config
         names = [cls.__name__ for cls in type(self.model).__mro__]
-        if any(name.endswith("ForSequenceClassification") for name in names):
+        one_stack = not config.is_encoder_decoder
+        if one_stack and any(name.endswith("ForSequenceClassification") for name in names):
             return "classifier"
         decoder = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
-        if decoder and not config.is_encoder_decoder:
+        if one_stack and decoder and getattr(config, "is_decoder", True) is not False:
+            return "causal"
+        if one_stack and decoder and not _looks_ahead(names[0]):
             return "causal"
         raise UnsupportedModelError(
             f"{names[0]} cannot be explained yet. What can be: decoder-only language models "
@@ -150,16 +155,21 @@ class LanguageModel:
         """Number of rows of the input embedding."""
         return int(self._embedding.weight.shape[0])
 
+    @cached_property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return sum(p.numel() for p in self.model.parameters())
+
     @property
     def context_length(self) -> int | None:
         """Longest input in tokens, or ``None`` where there is no limit."""
         config = self.model.config.get_text_config()
-        limits = [
-            getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-        ]
+        names = ("max_position_embeddings", "n_positions", "max_seq_len")
+        limits = [getattr(config, name, None) for name in names]
         if self.kind == "classifier":
             limits.append(self.tokenizer.model_max_length)
-        known = [int(n) for n in limits if n and n < _NO_LIMIT]
+        limits.append(_learned_positions(self.model))
+        known = [int(n) for n in limits if n and 0 < n < _NO_LIMIT]
         return min(known) if known else None
 
     @property
@@ -181,8 +191,19 @@ class LanguageModel:
             PromptTooLongError: It does not fit the model's context.
         """
         encoded = encode(self.tokenizer, prompt, add_special_tokens=True)
+        self.check_ids(encoded.ids)
         self.check_length(len(encoded.tokens))
         return encoded
+
+    def check_ids(self, ids: Sequence[int]) -> None:
+        """Raise ``PromptError`` if the model has no embedding for one of these tokens."""
+        wrong = [i for i in ids if not 0 <= i < self.vocabulary_size]
+        if wrong:
+            raise PromptError(
+                f"Token id {wrong[0]} is outside of {self.name}'s vocabulary (0 to "
+                f"{self.vocabulary_size - 1}): this tokenizer does not belong to this model. "
+                "Load both from the same place."
+            )
 
     def check_length(self, tokens: int) -> None:
         """Raise ``PromptTooLongError`` if so many tokens do not fit."""
@@ -236,7 +257,7 @@ class LanguageModel:
             inputs = torch.tensor([list(ids)], device=self.device)
             options = {"logits_to_keep": 1} if "logits_to_keep" in self._accepts else {}
             out = self.model(input_ids=inputs, use_cache=True, return_dict=True, **options)
-            cache = out.past_key_values
+            cache = getattr(out, "past_key_values", None)
         layers = getattr(cache, "layers", ())
         if type(cache) is not DynamicCache or any(type(x) is not DynamicLayer for x in layers):
             return None
@@ -258,32 +279,42 @@ class LanguageModel:
 
     def differentiate(
         self, embeddings: Float[Tensor, "row token d"], readout: Readout
-    ) -> Iterator[tuple[Float[Tensor, " row"], Float[Tensor, "row token d"]]]:
-        """Yield value and gradient with respect to the embeddings, output by output.
+    ) -> tuple[Float[Tensor, "row o"], Gradient]:
+        """Score embeddings once, in a way that can be differentiated output by output.
 
-        One forward pass, one backward pass an output; parameters get no gradient.
+        Returns:
+            The values, and a function from an output's number to the gradient of its values,
+            summed over rows, with respect to the embeddings: one backward pass a call.
+            Parameters get no gradient.
 
         Raises:
             GradientsUnavailableError: The model cannot be differentiated.
         """
         self.checkpoint()
         leaf = embeddings.detach().clone().requires_grad_(True)  # noqa: FBT003 - torch's API
-        with self.untouched(), torch.enable_grad():
-            try:
-                values = self._forward(readout, inputs_embeds=self._embed_suffix(leaf, readout))
-                outputs = values.shape[1]
-                if not values.requires_grad:
-                    raise GradientsUnavailableError(self._no_gradient("no graph was recorded"))
-                for o in range(outputs):
-                    self.checkpoint()
-                    (gradient,) = torch.autograd.grad(
-                        values[:, o].sum(), leaf, retain_graph=o + 1 < outputs
-                    )
-                    yield values[:, o].detach(), gradient
-            except RuntimeError as error:
-                if isinstance(error, InterpError) or not _about_gradients(error):
-                    raise
-                raise GradientsUnavailableError(self._no_gradient(str(error))) from error
+        with self._differentiable():
+            values = self._forward(readout, inputs_embeds=self._embed_suffix(leaf, readout))
+        if not values.requires_grad:
+            raise GradientsUnavailableError(self._no_gradient("no graph was recorded"))
+
+        def gradient(output: int) -> Tensor:
+            self.checkpoint()
+            with self._differentiable():
+                (slope,) = torch.autograd.grad(values[:, output].sum(), leaf, retain_graph=True)
+            return slope
+
+        return values.detach(), gradient
+
+    @contextmanager
+    def _differentiable(self) -> Iterator[None]:
+        """Untouched, with gradients; says so when the model has none."""
+        try:
+            with self.untouched(), torch.enable_grad():
+                yield
+        except RuntimeError as error:
+            if isinstance(error, InterpError) or not _about_gradients(error):
+                raise
+            raise GradientsUnavailableError(self._no_gradient(str(error))) from error
 
     def _no_gradient(self, reason: str) -> str:
         return (
@@ -328,7 +359,7 @@ class LanguageModel:
 
         Uses the key/value cache where the model has one.
         """
-        self.check_length(len(ids) + count)
+        self.check_length(len(ids) + count - 1)  # the last one is never read
         ends = _end_ids(self.model)
         tokens: list[int] = []
         step = torch.tensor([list(ids)], device=self.device)
@@ -352,6 +383,25 @@ class LanguageModel:
             grown = [*ids, *tokens]
             step = torch.tensor([[best] if cache is not None else grown], device=self.device)
         return tuple(tokens)
+
+
+def _looks_ahead(name: str) -> bool:
+    """Whether a model of this class is an encoder unless its configuration says otherwise."""
+    families = ("Bert", "Electra", "Roberta", "Camembert", "XLMRoberta", "Rembert", "RoFormer")
+    return any(family.lower() in name.lower() for family in families)
+
+
+def _learned_positions(model: PreTrainedModel) -> int | None:
+    """Return how many tokens a learned table of positions has room for.
+
+    RoBERTa and its kin count from one past the padding index, so that their tables hold
+    fewer tokens than rows.
+    """
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            offset = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - offset
+    return None
 
 
 def _about_gradients(error: RuntimeError) -> bool:
@@ -379,7 +429,7 @@ class _Visit:
 
 
 _visits: weakref.WeakKeyDictionary[PreTrainedModel, _Visit] = weakref.WeakKeyDictionary()
-_door = threading.Lock()
+_door = threading.RLock()  # the garbage collector may run a visitor's end inside
 
 
 def _enter(model: PreTrainedModel) -> None:

@@ -72,7 +72,7 @@ def load(
     Example:
         >>> lm = load()  # doctest: +SKIP
     """
-    where = torch.device(device) if device is not None else _best_device()
+    where = _device(device)
     kind = _dtype(dtype, where)
     if name is None:
         embedded = embedded_gguf()
@@ -114,8 +114,14 @@ def convert_gguf(file: Path) -> Path:
     folder = cache_folder() / f"{file.stem}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if folder.exists():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name))
+    except OSError as error:
+        raise UnsupportedModelError(
+            f"The converted model cannot be kept in {str(folder.parent)!r} ({error.strerror}). "
+            "Set LLM_INTERP_WIDGETS_CACHE to a folder that can be written."
+        ) from error
     try:
         source = transformers.AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=torch.float32
@@ -143,6 +149,22 @@ def convert_gguf(file: Path) -> Path:
     return folder
 
 
+def _device(device: str | torch.device | None) -> torch.device:
+    """Return a device that works, checked before anything is loaded."""
+    if device is None:
+        return _best_device()
+    try:
+        where = torch.device(device)
+        torch.empty(1, device=where)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        words = str(error).splitlines()[0]
+        raise UnsupportedModelError(
+            f"device={device!r} cannot be used here ({words}). Leave it out for the best one "
+            f"here: {_best_device()}."
+        ) from error
+    return where
+
+
 def _best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -154,11 +176,11 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
         return dtype
     if dtype is None:
         return torch.float32 if device.type == "cpu" else "auto"
-    found = getattr(torch, dtype, None)
+    found = getattr(torch, str(dtype), None)
     if not isinstance(found, torch.dtype):
         raise UnsupportedModelError(
             f"dtype {dtype!r} does not exist. "
-            + nearest(dtype, ["float32", "float64", "bfloat16", "float16"])
+            + nearest(str(dtype), ["float32", "float64", "bfloat16", "float16"])
         )
     return found
 
@@ -208,7 +230,7 @@ def _open(
         tokenizer = transformers.AutoTokenizer.from_pretrained(origin, **options)
         with _quiet():
             model = kind.from_pretrained(origin, dtype=dtype, use_safetensors=True, **options)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever a damaged file makes the libraries raise
         raise _explained(origin, error) from error
     return model, tokenizer
 

@@ -9,6 +9,7 @@ tokenizer's own making.
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 PromptLike: TypeAlias = str | Sequence[int] | Sequence[Mapping[str, object]]
 
 _Span: TypeAlias = tuple[int, int]
+
+_tokenizing = threading.RLock()
 
 # What a text in mid-sentence is put behind to keep the tokenizer from treating it as a start.
 _ANCHORS = (":", "\n", "a", "1")
@@ -296,7 +299,15 @@ def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]
 
 @contextmanager
 def _untouched(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
-    """Put back the truncation and padding that tokenising without them switches off."""
+    """Put back the truncation and padding that tokenising without them switches off.
+
+    One thread at a time: another's putting back, half-way, would cut this one's text.
+    """
+    with _tokenizing:
+        yield from _put_back(tokenizer)
+
+
+def _put_back(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
     backend: Any = getattr(tokenizer, "backend_tokenizer", None) if tokenizer.is_fast else None
     if backend is None:
         yield

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
+import uuid
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, field, fields
@@ -22,9 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from llm_interp_widgets.errors import ResultError
+from llm_interp_widgets.results.describe import About
+from llm_interp_widgets.results.partial import Partial
 from llm_interp_widgets.text.tokens import Token
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     import pandas as pd
@@ -43,6 +45,16 @@ _ARRAYS = (
     "completeness_gap",
     "standard_error",
     "spread",
+)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 _OPTIONAL = ("standard_error", "spread")
 
@@ -82,7 +94,11 @@ class Attribution:
         exact: The scores are the method's definition, not an estimate.
         converged: Reached the precision asked for; ``None``: does not apply.
         method: Name of the method.
-        params: Its parameters, as plain JSON values.
+        title: The method's name in a heading.
+        caution: What the scores must not be taken for.
+        off: How pieces were switched off, in words; empty for gradient methods.
+        params: Its parameters, as plain JSON values; "auto" is resolved.
+        granularity: What was switched off together.
         target: What was explained, in words.
         unit: ``"logit"``, ``"log_prob"``, ``"prob"`` or ``"value"``.
         prompt: The text, rendered.
@@ -105,7 +121,11 @@ class Attribution:
     exact: bool = False
     converged: bool | None = None
     method: str
+    title: str = ""
+    caution: str = ""
+    off: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    granularity: str = "token"
     target: str
     unit: Unit
     prompt: str
@@ -148,12 +168,47 @@ class Attribution:
 
     def __repr__(self) -> str:
         """Return one line: method, target, the three largest scores, verdict."""
-        row = np.nan_to_num(self.scores[0]) if len(self.outputs) else np.zeros(0)
-        top = sorted(range(row.size), key=lambda i: -abs(row[i]))[:3]
+        row = self.scores[0] if len(self.outputs) else np.zeros(0)
+        top = np.argsort(-np.nan_to_num(np.abs(row), nan=-1.0))[:3]
         best = ", ".join(f"{self.inputs[i].text!r} {row[i]:+.3g}" for i in top)
         return (
             f"<Attribution {self.method} of {self.target} ({self.unit}): {best}; "
             f"{self.verdict}, {self.evaluations} evaluations>"
+        )
+
+    def about(self) -> About:
+        """Return what a view needs beside the numbers."""
+        return About(
+            prompt=self.prompt,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            target=self.target,
+            unit=self.unit,
+            method=self.method,
+            title=self.title or self.method,
+            caution=self.caution,
+            off=self.off,
+            granularity=self.granularity,
+            params=self.params,
+            model=self.model,
+            seed=self.seed,
+        )
+
+    def as_partial(self) -> Partial:
+        """Return the numbers as the last partial of a finished run."""
+        return Partial(
+            scores=self.scores,
+            standard_error=self.standard_error,
+            spread=self.spread,
+            base_values=self.base_values,
+            output_values=self.output_values,
+            done=self.evaluations,
+            total=self.evaluations,
+            evaluations=self.evaluations,
+            preview=self.preview,
+            exact=self.exact,
+            converged=False if self.cancelled else self.converged,
+            final=True,
         )
 
     def to_shap(self) -> shap.Explanation:
@@ -205,7 +260,7 @@ class Attribution:
         """Write everything to one file, atomically.
 
         Args:
-            path: Where to; an existing file is replaced.
+            path: Where to; an existing file is replaced, ``~`` is the home folder.
 
         Raises:
             ResultError: The file cannot be written.
@@ -220,23 +275,18 @@ class Attribution:
         }
         arrays = {n: a for n in _ARRAYS if (a := getattr(self, n)) is not None}
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-        target = Path(path)
+        target = Path(path).expanduser()
+        part = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-        except OSError as error:
-            raise ResultError(
-                f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
-            ) from error
-        try:
-            with os.fdopen(handle, "wb") as file:
+            with part.open("xb") as file:
                 np.savez_compressed(file, **arrays)
-            Path(name).replace(target)
+            part.replace(target)
         except OSError as error:
             raise ResultError(
                 f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
             ) from error
         finally:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         return target
 
     @classmethod
@@ -248,10 +298,13 @@ class Attribution:
         """
         try:
             # Opened here, because np.load leaves a damaged archive's file open.
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with (
+                Path(path).expanduser().open("rb") as file,
+                np.load(file, allow_pickle=False) as archive,
+            ):
                 data = {name: archive[name] for name in archive.files}
-            header = json.loads(data.pop("header").tobytes())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            header = dict(json.loads(data.pop("header").tobytes()))
+        except _UNREADABLE as error:
             raise ResultError(f"{str(path)!r} is not a saved attribution ({error}).") from error
         if header.pop("kind", None) != "attribution" or header.pop("format", None) != FORMAT:
             raise ResultError(

@@ -44,6 +44,7 @@ class About:
     title: str
     caution: str
     off: str
+    granularity: str
     params: Mapping[str, Any]
     model: ModelInfo
     seed: int
@@ -86,13 +87,12 @@ def gap_level(gap: float) -> Level:
     return "warn" if gap <= RED else "bad"
 
 
-def facts(about: About, merged: Merged, row: int = 0) -> list[tuple[str, str, Level]]:
+def facts(about: About, merged: Merged) -> list[tuple[str, str, Level]]:
     """Return (label, value, level) for the honesty footer.
 
     Args:
         about: What is explained.
         merged: The numbers so far.
-        row: Which output the completeness gap is told for: the worst if several.
     """
     last, info = merged.last, about.model
     listed: list[tuple[str, str, Level]] = [
@@ -106,15 +106,13 @@ def facts(about: About, merged: Merged, row: int = 0) -> list[tuple[str, str, Le
         ("seed", str(about.seed), "plain"),
         ("model", f"{info.name} · {info.dtype} · {info.device}", "plain"),
     ]
-    gaps = merged.completeness_gap
-    if len(gaps) and np.isfinite(gaps).all() and not last.preview:
-        gap = float(gaps.max()) if len(gaps) > 1 else float(gaps[row])
-        listed.append(("completeness gap", _percent(gap), gap_level(gap)))
-        base, output = merged.base_values[row], merged.output_values[row]
-        if len(gaps) == 1:
+    if not last.preview and last.total:
+        listed.append(_gap_fact(merged))
+        if len(merged.base_values) == 1:
+            base, output = merged.base_values[0], merged.output_values[0]
             listed.append(("base → output", f"{number(base)} → {number(output)}", "plain"))
     if merged.spread is not None and last.final:
-        ranking = _ranking_note(merged, row)
+        ranking = _ranking_note(merged)
         if ranking:
             listed.append(("across fillers", ranking, "plain"))
     return listed
@@ -129,22 +127,34 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
         row: Which output.
     """
     scores = merged.scores[row] if len(merged.scores) else np.zeros(0)
-    sure = np.isfinite(scores) & (scores != 0)
-    if not sure.any():
+    if merged.last.preview or not scores.size or not np.isfinite(scores).all():
         return ""
+    error = np.zeros_like(scores)
     if merged.standard_error is not None:
         error = merged.standard_error[row]
-        sure &= ~(np.abs(scores) <= Z95 * np.nan_to_num(error, nan=np.inf))
-    if merged.last.preview or not sure.any():
-        return "No single piece stands out from the noise yet." if not merged.last.preview else ""
-    order = [int(i) for i in np.argsort(-np.abs(np.where(sure, scores, 0))) if sure[i]]
-    best = order[0]
-    outcome = about.target if len(about.outputs) == 1 else quoted(about.outputs[row].text)
+    if not np.isfinite(error).all():
+        return ""
+    feature = np.array([not token.special for token in about.inputs])
+    sure = feature & (np.abs(scores) > Z95 * error) & (scores != 0)
+    if not sure.any():
+        return "No single piece can be told from no effect at all."
+    order = [int(i) for i in np.argsort(-np.abs(scores)) if sure[i]]
+    best, outcome = order[0], about.target
+    if len(about.outputs) > 1:
+        outcome = quoted(about.outputs[row].text)
     verb = "towards" if scores[best] > 0 else "away from"
-    unit = UNIT_NAMES[about.unit]
+    rivals = [
+        i
+        for i in order[1:]
+        if scores[i] * scores[best] > 0
+        and abs(scores[best]) - abs(scores[i]) <= Z95 * math.hypot(error[best], error[i])
+    ]
+    if rivals and error[best] > 0:
+        names = [quoted(about.inputs[i].text) for i in [best, *rivals[:2]]]
+        return f"{', '.join(names[:-1])} and {names[-1]} pushed most {verb} {outcome}."
     text = (
         f"{quoted(about.inputs[best].text)} pushed hardest {verb} {outcome} "
-        f"({_signed(scores[best])} {unit})"
+        f"({_signed(scores[best])} {UNIT_NAMES[about.unit]})"
     )
     against = next((i for i in order if scores[i] * scores[best] < 0), None)
     if against is not None and abs(scores[against]) >= abs(scores[best]) / 10:
@@ -155,23 +165,38 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
 
 def off_words(params: Mapping[str, Any], names: Sequence[str]) -> str:
     """Return how pieces are switched off, e.g. ``"“_” or “ the”, averaged"``."""
+    if not names:
+        return ""
     if params.get("off") == "remove":
         return "removing the tokens"
     listed = ", ".join(quoted(name) for name in names)
     return f"{listed}, averaged" if len(names) > 1 else listed
 
 
-def _ranking_note(merged: Merged, row: int) -> str:
-    scores, spread = merged.scores[row], merged.spread[row]  # type: ignore[index]
-    order = np.argsort(-np.abs(scores))
-    if len(order) < 2 or not np.isfinite(spread).all():
+def _gap_fact(merged: Merged) -> tuple[str, str, Level]:
+    """The completeness gap; the worst one, where there are several outputs."""
+    gaps = merged.completeness_gap
+    if not np.isfinite(gaps).all():
+        return ("completeness gap", "unknown", "warn")
+    return ("completeness gap", _percent(float(gaps.max())), gap_level(float(gaps.max())))
+
+
+def _ranking_note(merged: Merged) -> str:
+    """Whether the first place would be another's under another filler; empty if unknown."""
+    scores, spread = merged.scores[0], merged.spread
+    if spread is None or len(merged.scores) > 1 or scores.size < 2:
         return ""
-    first, second = order[:2]
+    noise = np.zeros_like(scores) if merged.standard_error is None else merged.standard_error[0]
+    if not np.isfinite(spread[0]).all() or not np.isfinite(noise).all():
+        return ""
+    first, second = np.argsort(-np.abs(scores))[:2]
     lead = abs(scores[first]) - abs(scores[second])
-    steady = "first place is clear" if lead > spread[first] + spread[second] else (
-        "first place depends on the filler"
-    )  # fmt: skip
-    return f"scores vary by ±{number(float(spread.max()))}; {steady}"
+    vary = f"scores vary by up to ±{number(float(spread[0].max()))}"
+    if lead > spread[0, first] + spread[0, second]:
+        return f"{vary}; first place is clear"
+    if max(noise[first], noise[second]) > min(spread[0, first], spread[0, second]) / 2:
+        return vary  # what differs between fillers may be sampling noise
+    return f"{vary}; first place depends on the filler"
 
 
 def _signed(value: float) -> str:

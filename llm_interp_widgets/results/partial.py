@@ -101,7 +101,7 @@ class Merged:
 
 
 def _newer(new: ndarray | None, old: ndarray) -> ndarray:
-    return old if new is None else np.asarray(new, dtype=np.float64)
+    return old if new is None else np.array(new, dtype=np.float64)
 
 
 def _put(old: ndarray, row: int, new: ndarray) -> ndarray:

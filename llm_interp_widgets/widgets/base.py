@@ -8,7 +8,7 @@ which can be saved, re-opened, awaited, cancelled and exported.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import anywidget
 import traitlets
@@ -17,6 +17,7 @@ from llm_interp_widgets import wire
 from llm_interp_widgets.errors import CancelledJobError, ClosedWidgetError
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.page import View, render_page, write_page
+from llm_interp_widgets.jobs import Job, run_here
 from llm_interp_widgets.results import describe
 from llm_interp_widgets.widgets import _kernel
 from llm_interp_widgets.widgets._stream import Stream, totals
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from llm_interp_widgets.jobs import Job, Progress
+    from llm_interp_widgets.jobs import Progress
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
     from llm_interp_widgets.text.tokens import Token
@@ -42,16 +43,31 @@ class ResultWidget(anywidget.AnyWidget):
 
     def __init__(self, about: About, job: Job[Attribution], **traits: Any) -> None:  # noqa: ANN401
         """Follow a job that has not been submitted yet."""
+        self._esm = bundle(self.bundle_name)  # may fail: before there is anything to close
         self._about = about
         self._job = job
         self._closed = False
-        self._esm = bundle(self.bundle_name)
         super().__init__(snapshot=snapshot(about, job.id, job.progress, 0), **traits)
         # The worker must not keep a closed widget alive, so it holds only a weak reference.
         self._stream = Stream(job.id, _state_of(about), _sender(self), _keeper(self))
         job.observe(self._stream.look)
         self.on_msg(_handle)
         _kernel.follow()
+
+    @classmethod
+    def of(cls, result: Attribution) -> Self:
+        """Return a view of a finished or re-opened result; needs neither model nor torch.
+
+        Example:
+            >>> TokenHighlighter.of(Attribution.load("paris.liw"))  # doctest: +SKIP
+        """
+        shape = result.scores.shape
+        job: Job[Attribution] = Job(
+            lambda _: (p for p in [result.as_partial()]), (shape[0], shape[1]), lambda _: result
+        )
+        widget = cls(result.about(), job)
+        run_here(job)
+        return widget
 
     @property
     def job(self) -> Job[Attribution]:
@@ -102,7 +118,7 @@ class ResultWidget(anywidget.AnyWidget):
             ClosedWidgetError: The widget was closed.
             ExportError: The file is there, or cannot be written.
         """
-        return save_html(path, [self], title=title, overwrite=overwrite)
+        return write_views(path, [self], title=title, overwrite=overwrite)
 
     def close(self) -> None:
         """Stop the job and take the widget off the screen."""
@@ -135,34 +151,16 @@ class ResultWidget(anywidget.AnyWidget):
             raise ClosedWidgetError(f"Cannot {what}: this widget was closed. Call explain again.")
 
 
-def save_html(
+def write_views(
     path: str | os.PathLike[str],
     widgets: Sequence[ResultWidget],
     *,
-    title: str | None = None,
-    overwrite: bool = False,
+    title: str | None,
+    overwrite: bool,
 ) -> Path:
-    """Write several views to one HTML file that works offline.
-
-    Args:
-        path: Where to.
-        widgets: Views, from top to bottom.
-        title: Of the page.
-        overwrite: Replace a file that is there.
-
-    Returns:
-        The path.
-
-    Raises:
-        ClosedWidgetError: One of them was closed.
-        ExportError: The file is there, or cannot be written.
-
-    Example:
-        >>> save_html("page.html", [w], title="Why Paris?")  # doctest: +SKIP
-    """
+    """Freeze several views into one HTML file; see ``save_html``."""
     views = [widget.view() for widget in widgets]
-    heading = title or (widgets[0].heading if widgets else "Explanations")
-    return write_page(path, render_page(views, heading), overwrite=overwrite)
+    return write_page(path, render_page(views, title or widgets[0].heading), overwrite=overwrite)
 
 
 # ── the wire ──────────────────────────────────────────────────────────────────

@@ -217,6 +217,49 @@ def test_precision_stops_early_and_says_so(tiny_lm):
     assert tight.evaluations <= 500
 
 
+def test_numbers_of_numpy_are_numbers(tiny_lm):
+    a = liw.attribute(
+        tiny_lm(), TEXT, evaluations=np.int64(500), precision=np.float32(0.5), seed=np.int64(3),
+        filler=" of",
+    )  # fmt: skip
+    assert a.params["evaluations"] == 500
+    assert a.seed == 3
+
+
+def test_fillers_that_the_budget_does_not_reach_are_not_claimed(tiny_lm):
+    text = "The capital of France is Paris and the capital of Japan is Tokyo"
+    fillers = [" of", ".", " is", ","]
+    n = len(liw.attribute(tiny_lm(), text, method="input_x_gradient").inputs)
+    a = liw.attribute(tiny_lm(), text, evaluations=4 * n + 2, precision=None, filler=fillers)
+    assert a.params["filler"] == [" of", "."]
+    assert "is" not in a.off
+    assert a.scores.sum() + a.base_values[0] == pytest.approx(a.output_values[0], abs=1e-3)
+
+
+def test_an_exact_run_out_of_time_is_a_preview_and_says_so(tiny_lm):
+    a = liw.attribute(tiny_lm(), TEXT, evaluations="all", seconds=1e-9)
+    assert np.isfinite(a.scores).all()
+    assert a.preview
+    assert a.verdict == "did not converge"
+
+
+def test_no_partial_takes_scores_away(tiny_lm):
+    job, _ = _plan_of(tiny_lm())
+    looks = []
+    job.observe(looks.append)
+    from llm_interp_widgets.jobs import run_here
+
+    run_here(job)
+    known = [np.isfinite(look.merged.scores).all() for look in looks]
+    assert known == sorted(known)
+
+
+def _plan_of(lm):
+    from llm_interp_widgets.api import _plan
+
+    return _plan(lm, TEXT, None, "shapley", "token", 0, {"evaluations": "all"})
+
+
 def test_seconds_stop_a_run(tiny_lm):
     a = liw.attribute(
         tiny_lm(), "The capital of France is Paris and the", evaluations=10**6, precision=None,
@@ -255,7 +298,11 @@ def test_partials_start_with_a_preview_and_end_final(tiny_lm):
         ({"seconds": 0}, "positive"),
         ({"off": "erase"}, "Available: remove, replace"),
         ({"filler": "The capital of"}, "must be one token"),
-        ({"filler": []}, "empty list"),
+        ({"filler": []}, "a text, or a list of texts"),
+        ({"filler": 5}, "a text, or a list of texts"),
+        ({"evaluations": 100.5}, "whole number"),
+        ({"evaluations": "100"}, "whole number"),
+        ({"precision": True}, "positive number"),
     ],
 )
 def test_bad_parameters(tiny_lm, params, message):

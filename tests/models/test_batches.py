@@ -181,7 +181,7 @@ def test_neutral_fillers_stand_in_without_a_mask_token(lm):
 
 @pytest.mark.parametrize(
     ("filler", "message"),
-    [(" France is Paris", "must be one token"), ("", "must be one token"), ([], "empty list")],
+    [(" France is Paris", "must be one token"), ("", "must be one token"), ([], "a list of texts")],
 )
 def test_bad_filler(tiny_lm, filler, message):
     with pytest.raises(ParameterError, match=message):

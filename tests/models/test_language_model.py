@@ -89,6 +89,67 @@ def test_visitors_at_the_same_time_put_the_model_back_once(tiny_model, tokenizer
     assert all(p.requires_grad for p in model.parameters())
 
 
+def test_an_error_leaves_nobody_inside(tiny_model, tokenizer):
+    model = tiny_model("llama").train()
+    lm = liw.wrap(model, tokenizer)
+
+    def nan_slope(logits):
+        return (logits[:, 0] * 0).abs().sqrt() + logits[:, 1]
+
+    with pytest.raises(liw.errors.NonFiniteError) as kept:
+        liw.attribute(lm, "The capital", nan_slope, "input_x_gradient")
+    assert kept
+    assert all(m.training for m in model.modules())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_roberta_positions_start_after_the_padding_index(tokenizer):
+    config = transformers.RobertaConfig(
+        vocab_size=400, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=20, pad_token_id=1,
+    )  # fmt: skip
+    lm = liw.wrap(transformers.RobertaForSequenceClassification(config), tokenizer)
+    assert lm.context_length == 18
+    liw.attribute(lm, [50] * 18, 0, "occlusion")
+    with pytest.raises(PromptTooLongError):
+        liw.attribute(lm, [50] * 19, 0, "occlusion")
+
+
+def test_a_tokenizer_of_another_model_is_found_out(tiny_model, tokenizer):
+    lm = liw.wrap(tiny_model("llama", vocab_size=60), tokenizer)
+    with pytest.raises(liw.errors.PromptError, match="does not belong to this model"):
+        liw.attribute(lm, "The capital of France", 3)
+
+
+def test_labels_that_do_not_exclude_each_other(tiny_model, tokenizer):
+    model = tiny_model("bert", problem_type="multi_label_classification")
+    lm = liw.wrap(model, tokenizer)
+    a = liw.attribute(lm, "The capital", liw.Prob(1), "occlusion")
+    with torch.inference_mode():
+        logits = model(torch.tensor([lm.encode("The capital").ids])).logits
+    assert a.output_values[0] == pytest.approx(float(logits[0, 1].sigmoid()), abs=1e-5)
+
+
+def test_threads_that_tokenise_never_cut_each_others_prompt(tiny_lm):
+    lm = tiny_lm()
+    lm.tokenizer.backend_tokenizer.enable_truncation(6)
+    lengths = []
+
+    def encode():
+        lengths.extend(len(lm.encode("The capital of France is").ids) for _ in range(200))
+
+    try:
+        threads = [threading.Thread(target=encode) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert lm.tokenizer.backend_tokenizer.truncation["max_length"] == 6
+    finally:
+        lm.tokenizer.backend_tokenizer.no_truncation()
+    assert set(lengths) == {len(lm.encode("The capital of France is").ids)}
+
+
 def test_mixed_modes_come_back_mixed(tiny_model, tokenizer):
     model = tiny_model("llama").train()
     model.model.layers[1].eval()

@@ -128,6 +128,26 @@ def test_broken_gguf_leaves_no_half_model(tmp_path, monkeypatch):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(folder, device):
+    with pytest.raises(UnsupportedModelError, match="cannot be used here"):
+        liw.load(folder, device=device)
+
+
+def test_damaged_weights(folder):
+    (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{broken}")
+    with pytest.raises(UnsupportedModelError, match="could not be opened"):
+        liw.load(folder)
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    monkeypatch.setenv("LLM_INTERP_WIDGETS_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UnsupportedModelError, match="LLM_INTERP_WIDGETS_CACHE"):
+        liw.load(tmp_path / "model.gguf")
+
+
 def test_classifier_folder(tiny_model, tokenizer, tmp_path):
     tiny_model("bert").save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)

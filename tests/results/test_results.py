@@ -73,6 +73,19 @@ def test_a_saved_result_opens_without_torch(tmp_path):
     assert "+1.5" in out.stdout
 
 
+def test_a_result_is_a_view_again(tmp_path):
+    a = attribution(exact=True)
+    view = Attribution.load(a.save(tmp_path / "a")).as_partial()
+    assert Merged.empty(1, 3).merge(view).scores.tolist() == a.scores.tolist()
+    assert a.about().target == a.target
+
+
+def test_saving_respects_the_umask(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    saved = attribution().save(tmp_path / "a")
+    assert saved.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_results_are_immutable():
     a = attribution()
     with pytest.raises(ValueError, match="read-only"):
@@ -181,7 +194,7 @@ def test_completeness_gap():
 
 ABOUT = describe.About(
     prompt="The 👩‍💻", inputs=INPUTS, outputs=(OUTPUT,), target="“Paris”", unit="log_prob",
-    method="shapley", title="Shapley values", caution="", off="“_”", params={},
+    method="shapley", title="Shapley values", caution="", off="“_”", granularity="token", params={},
     model=ModelInfo("tiny", None, "float32", "cpu"), seed=0,
 )  # fmt: skip
 
@@ -191,6 +204,19 @@ def test_sentence_names_the_strongest_and_its_opponent():
     text = describe.sentence(ABOUT, merged)
     assert text.startswith("“The” pushed hardest towards “Paris” (+1.5 log-probability)")
     assert "the other way (−0.4)" in text
+
+
+def test_sentence_keeps_silent_while_a_score_is_missing_and_about_special_tokens():
+    partial = Merged.empty(1, 3).merge(rows([0, 1.5, np.nan]))
+    assert describe.sentence(ABOUT, partial) == ""
+    special = Merged.empty(1, 3).merge(rows([9, 1.5, 0.1]))
+    assert describe.sentence(ABOUT, special).startswith("“The” pushed hardest")
+
+
+def test_sentence_names_no_winner_where_intervals_overlap():
+    error = np.array([[0, 0.2, 0.2]], dtype=np.float32)
+    merged = Merged.empty(1, 3).merge(rows([0, 1.5, 1.4], standard_error=error))
+    assert describe.sentence(ABOUT, merged) == "“The” and “👩‍💻” pushed most towards “Paris”."
 
 
 def test_sentence_claims_nothing_the_noise_does_not_allow():
@@ -218,7 +244,13 @@ def test_numbers_have_three_digits(value, text):
 
 def test_facts_tell_the_whole_story():
     merged = Merged.empty(1, 3).merge(
-        rows([0, 1, 2], base_values=np.array([-4.0]), output_values=np.array([0.0]), evaluations=50)
+        rows(
+            [0, 1, 2],
+            base_values=np.array([-4.0]),
+            output_values=np.array([0.0]),
+            evaluations=50,
+            total=50,
+        )
     )
     facts = {label: (value, level) for label, value, level in describe.facts(ABOUT, merged)}
     assert facts["completeness gap"] == ("25 %", "bad")

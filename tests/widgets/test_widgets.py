@@ -156,6 +156,20 @@ def test_to_html(tiny_lm, tmp_path):
     assert "Two &lt;views&gt;" in several.read_text(encoding="utf-8")
 
 
+def test_a_saved_result_is_shown_again(tiny_lm, tmp_path):
+    a = liw.attribute(tiny_lm(), TEXT, evaluations=200)
+    again = liw.Attribution.load(a.save(tmp_path / "a.liw"))
+    w = liw.TokenHighlighter.of(again)
+    assert w.result() is again
+    assert np.array_equal(unpacked(w), a.scores)
+    assert w.snapshot["state"]["verdict"] == a.verdict
+    liw.save_html(tmp_path / "a.html", again)
+    with pytest.raises(liw.errors.ParameterError, match="A str cannot be saved"):
+        liw.save_html(tmp_path / "b.html", ["a.liw"])
+    with pytest.raises(liw.errors.ParameterError, match="nothing to save"):
+        liw.save_html(tmp_path / "b.html", [])
+
+
 def test_a_closed_widget_is_freed_while_its_worker_lives(tiny_lm):
     lm = tiny_lm()
     w = liw.explain(lm, TEXT, evaluations=200)
@@ -184,7 +198,8 @@ def test_every_widget_shows_a_result_without_a_model():
     token = Token("a", 0, 0, 1)
     about = describe.About(
         prompt="a", inputs=(token,), outputs=(token,), target="x", unit="logit", method="m",
-        title="M", caution="", off="", params={}, model=ModelInfo("m", None, "f", "cpu"), seed=0,
+        title="M", caution="", off="", granularity="token", params={},
+        model=ModelInfo("m", None, "f", "cpu"), seed=0,
     )  # fmt: skip
     kinds = ResultWidget.__subclasses__()
     assert kinds

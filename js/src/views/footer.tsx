@@ -25,14 +25,9 @@ export function Facts({ facts }: { facts: readonly Fact[] }): JSX.Element | null
   );
 }
 
+/** What this method's scores must not be taken for: true of every run, so said quietly. */
 export function Caution({ text }: { text: string }): JSX.Element | null {
-  if (text === "") return null;
-  return (
-    <p class="liw-caution">
-      <LevelIcon />
-      <span>{text}</span>
-    </p>
-  );
+  return text === "" ? null : <p class="liw-caution">{text}</p>;
 }
 
 export function Failure({ error }: { error: ErrorInfo }): JSX.Element {

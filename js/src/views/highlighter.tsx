@@ -31,18 +31,12 @@ interface Shown {
 
 export function Highlighter({ connection }: { connection: Connection }): JSX.Element {
   const shown = useConnection(connection);
-  const root = useRef<HTMLElement>(null);
+  const root = useRef<HTMLDivElement>(null);
   const [theme, setTheme] = useState<Theme>("light");
   useEffect(() => (root.current ? watchTheme(root.current, setTheme) : undefined), []);
   const { foreign, subject } = shown.state;
   return (
-    <section
-      class="liw"
-      ref={root}
-      data-theme={theme}
-      style={{ colorScheme: theme }}
-      aria-label="Explanation of a model's output"
-    >
+    <div class="liw" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
       {foreign !== null && <Failure error={foreignKernel(foreign)} />}
       {subject === null ? (
         <p class="liw-waiting liw-muted">
@@ -53,7 +47,7 @@ export function Highlighter({ connection }: { connection: Connection }): JSX.Ele
       ) : (
         <Explained connection={connection} shown={shown} subject={subject} theme={theme} />
       )}
-    </section>
+    </div>
   );
 }
 
@@ -81,14 +75,13 @@ function Explained({ connection, shown, subject, theme }: ExplainedProps): JSX.E
 
   return (
     <>
-      <header class="liw-head">
+      <div class="liw-head">
         <p class="liw-eyebrow">{subject.method_title}</p>
         <h2 class="liw-title">
           Why <bdi>{target}</bdi>?
         </h2>
         <p class="liw-sentence">{progress?.sentence}</p>
-        <Caution text={subject.caution} />
-      </header>
+      </div>
       <Outputs
         outputs={subject.outputs}
         shown={output}
@@ -132,7 +125,7 @@ function Explained({ connection, shown, subject, theme }: ExplainedProps): JSX.E
           })}
         />
       </div>
-      <footer class="liw-foot">
+      <div class="liw-foot">
         {progress?.error && <Failure error={progress.error} />}
         {progress && (
           <Progress
@@ -142,7 +135,8 @@ function Explained({ connection, shown, subject, theme }: ExplainedProps): JSX.E
           />
         )}
         <Facts facts={progress?.facts ?? []} />
-      </footer>
+        <Caution text={subject.caution} />
+      </div>
       <div class="liw-folds">
         <Fold title="Ranked tokens">
           <Ranking subject={subject} readings={readings} selected={pinned} onPin={pin} />

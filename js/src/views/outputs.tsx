@@ -27,7 +27,7 @@ export function Outputs({ outputs, shown, known, onShow }: Props): JSX.Element |
             checked={output === shown}
             onChange={() => onShow(output)}
           />
-          <bdi>{visible(token.text.replace(/^ /, "")) || "∅"}</bdi>
+          <bdi>{visible(token.text.replace(/^ /, ""))}</bdi>
         </label>
       ))}
     </fieldset>

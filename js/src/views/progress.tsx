@@ -93,6 +93,7 @@ function Outcome({ progress }: { progress: JobState }): JSX.Element {
         <path d={SHAPES[mark]} />
       </svg>
       <span class="liw-verdict">{outcomeWords(progress)}</span>
+      {progress.preview && <span class="liw-badge">{previewName(progress)}</span>}
       <span class="liw-numbers">{effort(progress)}</span>
     </div>
   );

@@ -18,10 +18,7 @@ interface Props {
 export function Ranking({ subject, readings, selected, onPin }: Props): JSX.Element {
   const [all, setAll] = useState(false);
   const shown = all ? readings.ranked : readings.ranked.slice(0, FIRST);
-  const reach = readings.ranked.reduce(
-    (widest, { score, margin }) => Math.max(widest, Math.abs(score) + (margin || 0)),
-    0,
-  );
+  const reach = reachOf(readings);
   const decimals = decimalsFor(readings.largest);
   return (
     <div class="liw-fold-body">
@@ -54,18 +51,33 @@ function direction({ score }: Reading): string {
   return score < 0 ? "lowers" : "raises";
 }
 
-function Bar({ reading: { score, margin }, reach }: { reading: Reading; reach: number }) {
-  const at = (value: number): number => (reach > 0 ? 50 + (50 * value) / reach : 50);
+/** How far bars and whiskers go below and above zero. */
+interface Reach {
+  readonly below: number;
+  readonly above: number;
+}
+
+function reachOf({ ranked }: Readings): Reach {
+  let [below, above] = [0, 0];
+  for (const { score, margin } of ranked) {
+    below = Math.max(below, (margin || 0) - score);
+    above = Math.max(above, (margin || 0) + score);
+  }
+  return { below, above };
+}
+
+function Bar({ reading: { score, margin }, reach }: { reading: Reading; reach: Reach }) {
+  const width = reach.below + reach.above;
+  const at = (value: number): number => (width > 0 ? (100 * (value + reach.below)) / width : 0);
   const span = (from: number, to: number) => ({
-    left: `${Math.min(from, to).toFixed(2)}%`,
-    width: `${Math.abs(to - from).toFixed(2)}%`,
+    left: `${at(Math.min(from, to)).toFixed(2)}%`,
+    width: `${(at(Math.max(from, to)) - at(Math.min(from, to))).toFixed(2)}%`,
   });
   return (
     <span class="liw-rank-track" aria-hidden="true">
-      <span class="liw-rank-bar" style={span(at(0), at(score))} />
-      {!Number.isNaN(margin) && (
-        <span class="liw-rank-whisker" style={span(at(score - margin), at(score + margin))} />
-      )}
+      <span class="liw-rank-zero" style={{ left: `${at(0).toFixed(2)}%` }} />
+      <span class="liw-rank-bar" style={span(0, score)} />
+      {margin > 0 && <span class="liw-rank-whisker" style={span(score - margin, score + margin)} />}
     </span>
   );
 }

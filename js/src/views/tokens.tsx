@@ -8,6 +8,9 @@ import { lines, splitLead, turns } from "../pieces";
 import type { Subject, TokenInfo } from "../protocol.gen";
 import { isAbsent, type Readings, sentence } from "../readings";
 
+/** A token that turns the direction of text around does so for itself only. */
+const BIDI_CONTROLS = /[\u202a-\u202e\u2066-\u2069]/;
+
 interface TokenProps {
   readonly index: number;
   readonly token: TokenInfo;
@@ -41,6 +44,7 @@ class TokenMark extends Component<TokenProps> {
         role="option"
         data-index={index}
         data-kind={kind(token, t, unsure)}
+        data-bidi={BIDI_CONTROLS.test(token.text) || undefined}
         aria-label={label}
         aria-selected={selected}
         tabIndex={tabbable ? 0 : -1}

@@ -39,7 +39,7 @@ export function Tooltip(props: Props): JSX.Element | null {
   return (
     <div class="liw-tip" ref={ref} aria-hidden="true">
       <div class="liw-tip-head">
-        <bdi class="liw-tip-token">{visible(token.text) || "∅"}</bdi>
+        <bdi class="liw-tip-token">{visible(token.text)}</bdi>
         <Value reading={reading} subject={subject} />
       </div>
       <div class="liw-tip-note">
@@ -60,15 +60,13 @@ export function PinnedLine(props: Omit<Props, "index"> & { index: number | null 
   const reading = index === null ? undefined : readings.all[index];
   if (token === undefined || reading === undefined) {
     return (
-      <p class="liw-pinned liw-muted">
-        Point at a token for its value; click or press Enter to pin it.
-      </p>
+      <p class="liw-pinned liw-muted">Point at a token for its value; click or Enter pins it.</p>
     );
   }
   return (
     <p class="liw-pinned">
       <PinIcon />
-      <bdi class="liw-tip-token">{visible(token.text) || "∅"}</bdi>
+      <bdi class="liw-tip-token">{visible(token.text)}</bdi>
       <Value reading={reading} subject={subject} />
       {!isAbsent(reading) && (
         <span class="liw-muted">{note(reading, readings, targetName(subject, output))}</span>
@@ -82,7 +80,7 @@ function Value({ reading, subject }: { reading: Reading; subject: Subject }): JS
   return (
     <span class="liw-value">
       <b>{signed(reading.score)}</b>
-      {!Number.isNaN(reading.margin) && <span> ± {magnitude(reading.margin)}</span>}
+      {reading.margin > 0 && <span> ± {magnitude(reading.margin)}</span>}
       <span class="liw-muted"> {unitName(subject.unit)}</span>
     </span>
   );

@@ -1,11 +1,10 @@
 /** Entry of the TokenHighlighter widget. */
 
-import { paletteCss } from "../colour";
 import { connect } from "../connect";
 import type { Cleanup, InitializeProps, RenderProps, WidgetModule } from "../model";
 import { addStyle, mount } from "../mount";
+import { STYLE } from "../styles";
 import { Highlighter, TRAITS } from "../views/highlighter";
-import css from "../views/highlighter.css";
 
 function initialize({ model, signal }: InitializeProps): Cleanup {
   return connect(model, TRAITS, signal).release;
@@ -13,7 +12,7 @@ function initialize({ model, signal }: InitializeProps): Cleanup {
 
 function render({ model, el, signal }: RenderProps): Cleanup {
   const { connection, release } = connect(model, TRAITS, signal);
-  addStyle(el, "token_highlighter", paletteCss() + css);
+  addStyle(el, "token_highlighter", STYLE);
   const clear = mount(el, <Highlighter connection={connection} />, signal);
   return () => {
     clear();

@@ -1,0 +1,110 @@
+import { describe, expect, it } from "vitest";
+import { connect } from "../src/connect";
+import { HostModel } from "../src/host";
+import { ACK_EVERY } from "../src/protocol.gen";
+import { bytes, chunk, KernelModel, progress, SCORES, snapshot, traits } from "./samples";
+
+const TRAITS = ["selected"];
+
+function stream(model: KernelModel, from: number, to: number): void {
+  for (let seq = from; seq <= to; seq++) model.emit("msg:custom", chunk(seq), [bytes(SCORES)]);
+}
+
+describe("a connection", () => {
+  it("says ready at once and waits for nothing", () => {
+    const model = new KernelModel({ snapshot: {}, selected: null });
+    const { connection } = connect(model, TRAITS);
+    expect(model.sent).toEqual([{ type: "ready" }]);
+    expect(connection.state().subject).toBeNull();
+    model.set("snapshot", snapshot());
+    expect(connection.state().subject).not.toBeNull();
+  });
+
+  it("acknowledges every few chunks, and the last", () => {
+    const model = new KernelModel(traits());
+    connect(model, TRAITS);
+    stream(model, 1, 2 * ACK_EVERY + 3);
+    const end = { state: progress({ status: "done" }) };
+    model.emit("msg:custom", chunk(2 * ACK_EVERY + 4, end), [bytes(SCORES)]);
+    const acked = [ACK_EVERY, 2 * ACK_EVERY, 2 * ACK_EVERY + 4];
+    expect(model.sent.slice(1)).toEqual(acked.map((seq) => ({ type: "ack", job: "job", seq })));
+  });
+
+  it("asks once for a snapshot when there is a hole, and again at the next", () => {
+    const model = new KernelModel(traits());
+    connect(model, TRAITS);
+    stream(model, 3, 5);
+    expect(model.sent).toEqual([{ type: "ready" }, { type: "ready" }]);
+    model.set("snapshot", snapshot({ seq: 5 }));
+    stream(model, 7, 7);
+    expect(model.sent).toHaveLength(3);
+  });
+
+  it("cancels the job it shows", () => {
+    const model = new KernelModel(traits());
+    connect(model, TRAITS).connection.cancel();
+    expect(model.sent.at(-1)).toEqual({ type: "cancel", job: "job" });
+  });
+
+  it("sets traits once and hears of theirs", () => {
+    const model = new KernelModel(traits());
+    const { connection } = connect(model, TRAITS);
+    let heard = 0;
+    connection.subscribe(() => heard++);
+    connection.set("selected", 2);
+    connection.set("selected", 2);
+    expect(model.saved).toEqual([{ selected: 2 }]);
+    const before = heard;
+    model.set("selected", null);
+    expect(heard).toBe(before + 1);
+    expect(connection.get("selected")).toBeNull();
+  });
+
+  it("ignores messages that are not chunks", () => {
+    const model = new KernelModel(traits());
+    const { connection } = connect(model, TRAITS);
+    const before = connection.state();
+    for (const message of [null, undefined, "chunk", {}, { type: "other" }]) {
+      model.emit("msg:custom", message, undefined);
+    }
+    expect(connection.state()).toBe(before);
+  });
+
+  it("sends nothing where there is no kernel", () => {
+    const model = new HostModel(traits());
+    const { connection } = connect(model, TRAITS);
+    expect(connection.live).toBe(false);
+    connection.cancel();
+  });
+});
+
+describe("the views of one model", () => {
+  it("share a connection, whatever proxy each is given", () => {
+    const model = new KernelModel(traits());
+    const first = connect(model.proxy(), TRAITS).connection;
+    expect(connect(model.proxy(), TRAITS).connection).toBe(first);
+    model.set("snapshot", snapshot({ seq: 1 }));
+    expect(connect(model.proxy(), TRAITS).connection).toBe(first);
+    expect(model.sent).toHaveLength(1);
+  });
+
+  it("of two models share nothing", () => {
+    const first = connect(new KernelModel(traits()), TRAITS).connection;
+    expect(connect(new KernelModel(traits()), TRAITS).connection).not.toBe(first);
+  });
+
+  it("keep it open until the last lets go, by signal or by hand", () => {
+    const model = new KernelModel(traits());
+    const controller = new AbortController();
+    connect(model.proxy(), TRAITS, controller.signal);
+    const { release } = connect(model.proxy(), TRAITS);
+    release();
+    release();
+    expect(model.listening).toBeGreaterThan(0);
+    controller.abort();
+    expect(model.listening).toBe(0);
+    const { connection } = connect(model.proxy(), TRAITS);
+    expect(connection.state().subject).not.toBeNull();
+    expect(model.listening).toBeGreaterThan(0);
+  });
+});

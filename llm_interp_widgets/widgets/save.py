@@ -1,0 +1,58 @@
+"""save_html: several views, live or re-opened, on one page that works offline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llm_interp_widgets.errors import ParameterError
+from llm_interp_widgets.results.attribution import Attribution
+from llm_interp_widgets.widgets.base import ResultWidget, write_views
+from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def save_html(
+    path: str | os.PathLike[str],
+    widgets: ResultWidget | Attribution | Iterable[ResultWidget | Attribution],
+    *,
+    title: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write several views to one HTML file that works offline; waits for running jobs.
+
+    Args:
+        path: Where to.
+        widgets: Widgets, or results (saved ones too), from top to bottom.
+        title: Of the page; that of the first view by default.
+        overwrite: Replace a file that is there.
+
+    Returns:
+        The path.
+
+    Raises:
+        ParameterError: There is nothing to show, or something that is no view.
+        ClosedWidgetError: One of them was closed.
+        ExportError: The file is there, or cannot be written.
+
+    Example:
+        >>> save_html("page.html", [w], title="Why Paris?")  # doctest: +SKIP
+    """
+    given = [widgets] if isinstance(widgets, ResultWidget | Attribution) else list(widgets)
+    if not given:
+        raise ParameterError("There is nothing to save: pass at least one widget or result.")
+    return write_views(path, [_view(item) for item in given], title=title, overwrite=overwrite)
+
+
+def _view(item: object) -> ResultWidget:
+    if isinstance(item, ResultWidget):
+        return item
+    if isinstance(item, Attribution):
+        return TokenHighlighter.of(item)
+    raise ParameterError(
+        f"A {type(item).__name__} cannot be saved as a page. Pass widgets from explain(), or "
+        "results from attribute() or Attribution.load()."
+    )

@@ -1,0 +1,178 @@
+"""An exported page in a browser without a network, for states a short job cannot show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llm_interp_widgets import wire
+from llm_interp_widgets.export import View, render_page, write_page
+
+HOSTILE = [
+    "</script><img src=x onerror=alert(1)>",
+    " 👩‍💻",
+    " 今天",
+    "\n",
+    "\u2028",
+    " \ud800",
+    "<b>b",
+]
+PARIS = ["The", " capital", " of", " France", " is"]
+SCORES = [1.7, 3.7, 1.2, 6.9, 3.4]
+ERRORS = [0.41, 0.5, 0.72, 0.31, 0.44]
+TOKEN = ".liw-text [data-index='{}']"
+
+
+def view(texts=PARIS, scores=SCORES, *, outputs=(" Paris",), **state) -> View:
+    def token(text, position):
+        place = {"start": 0, "end": len(text), "position": position, "size": 1}
+        return {"text": text, "special": False, "role": None, **place}
+
+    shape = (len(outputs), len(texts))
+    errors = np.resize(np.array(ERRORS), shape)
+    snapshot = {
+        "protocol": wire.PROTOCOL,
+        "job": "job",
+        "seq": 1,
+        "subject": {
+            "prompt": "".join(texts),
+            "inputs": [token(text, i) for i, text in enumerate(texts)],
+            "outputs": [token(text, i) for i, text in enumerate(outputs)],
+            "target": "“ Paris”",
+            "unit": "log_prob",
+            "method": "shapley",
+            "method_title": "Shapley values (sampled)",
+            "caution": "Only a test.",
+        },
+        "state": {
+            "status": "done",
+            "preview": False,
+            "verdict": "converged",
+            "done": 512,
+            "total": 512,
+            "evaluations": 512,
+            "seconds": 4.2,
+            "sentence": "“France” pushed hardest.",
+            "facts": [
+                {"label": "seed", "value": "0", "level": "plain"},
+                {"label": "completeness gap", "value": "7 %", "level": "warn"},
+                {"label": "first place", "value": "not sure", "level": "bad"},
+            ],
+            "error": None,
+        }
+        | state,
+        "scores": wire.pack(np.resize(np.array(scores), shape)),
+        "standard_error": wire.pack(errors),
+        "totals": wire.pack(np.zeros((3, len(outputs)))),
+    }
+    traits = {"selected": None, "output": 0, "color_limit": None}
+    return View("token_highlighter", {"snapshot": snapshot, **traits})
+
+
+@pytest.fixture
+def show(offline, tmp_path):
+    """Return ``show(views)``: their page, open, with every view drawn."""
+
+    def run(*views, title="A test"):
+        page = offline(write_page(tmp_path / "page.html", render_page(views, title)))
+        page.locator(".liw").nth(len(views) - 1).wait_for()
+        return page
+
+    return run
+
+
+def test_the_keyboard_moves_pins_and_releases(show):
+    page = show(view())
+    page.locator(TOKEN.format(0)).focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    label = page.evaluate("document.activeElement.ariaLabel")
+    assert label == "“France”, fourth token, +6.90 ± 0.608 log-probability, raises “Paris”"
+    assert "+6.90" in page.locator(".liw-tip").inner_text()
+    page.keyboard.press("Enter")
+    assert page.locator("[aria-selected=true]").get_attribute("data-index") == "3"
+    assert "rank 1 of 5" in page.locator(".liw-pinned").inner_text()
+    page.keyboard.press("Escape")
+    assert page.locator("[aria-selected=true]").count() == 0
+    page.keyboard.press("End")
+    assert page.evaluate("document.activeElement.dataset.index") == "4"
+
+
+def test_arrows_move_between_lines(show):
+    page = show(view([f" word{i}" for i in range(80)], [1.0]))
+    page.locator(TOKEN.format(2)).focus()
+    page.keyboard.press("ArrowDown")
+    below = int(page.evaluate("document.activeElement.dataset.index"))
+    page.keyboard.press("ArrowUp")
+    assert below > 5
+    assert page.evaluate("document.activeElement.dataset.index") == "2"
+
+
+def test_hostile_text_is_text(show):
+    page = show(view(HOSTILE), title=HOSTILE[0])
+    pieces = page.locator(".liw-text [data-index]").evaluate_all(
+        "all => all.map(e => e.textContent)"
+    )
+    assert [piece.encode("utf-16", "surrogatepass") for piece in pieces] == [
+        text.encode("utf-16", "surrogatepass") for text in HOSTILE
+    ]
+    assert page.locator("img").count() == 0
+
+
+def test_two_views_do_not_disturb_each_other(show):
+    page = show(view(), view(scores=[-s for s in SCORES]))
+    page.locator(TOKEN.format(1)).nth(1).click()
+    assert page.locator("[aria-selected=true]").count() == 1
+    assert page.locator("style[data-liw]").count() == 1
+
+
+def test_an_interrupted_job_says_so_and_offers_no_cancel(show):
+    page = show(view(status="running", verdict="still moving"))
+    assert page.get_by_text("stopped while still moving").is_visible()
+    assert page.get_by_role("button", name="Cancel").count() == 0
+
+
+def test_another_output_is_one_key_away(show):
+    page = show(view(outputs=(" Paris", " London")))
+    page.get_by_role("radio", name="Paris").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_role("heading", name="Why “London”?").is_visible()
+
+
+def refuse_clipboard(page) -> None:
+    page.evaluate("""() => {
+      const refuse = async () => { throw new DOMException("refused", "NotAllowedError"); };
+      navigator.clipboard.writeText = refuse;
+      navigator.clipboard.write = refuse;
+    }""")
+
+
+def test_the_picture_is_copied_or_saved(show):
+    page = show(view())
+    refuse_clipboard(page)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Copy SVG").click()
+    assert saved.value.suggested_filename == "explanation.svg"
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Copy PNG").click()
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("width", [1000, 360])
+def test_no_accessibility_violation(show, axe, width):
+    failed = {"name": "NonFiniteError", "message": "NaN <b>"}
+    page = show(
+        view(outputs=(" Paris", " London")),
+        view(HOSTILE, status="failed", error=failed),
+        view(status="running", preview=True),
+    )
+    page.set_viewport_size({"width": width, "height": 800})
+    for fold in page.locator("summary").all():
+        fold.click()
+    page.locator(TOKEN.format(1)).first.click()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.locator(f".liw[data-theme={scheme}]").first.wait_for()
+        page.wait_for_timeout(200)
+        assert axe(page, "html") == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
