@@ -89,7 +89,10 @@ class Subject(TypedDict):
 
 
 class JobState(TypedDict):
-    """Where the job stands. ``preview`` marks scores of a cheaper stand-in method."""
+    """Where the job stands; ``sentences`` has one plain sentence for each output.
+
+    ``preview`` marks scores of a cheaper stand-in method.
+    """
 
     status: Status
     preview: bool
@@ -98,7 +101,7 @@ class JobState(TypedDict):
     total: int
     evaluations: int
     seconds: float
-    sentence: str
+    sentences: list[str]
     facts: list[Fact]
     error: ErrorInfo | None
 

@@ -99,7 +99,7 @@ def snapshot(texts: list[str], scores: list[float], *, target: str = "â€œParisâ€
             "total": 4,
             "evaluations": 4,
             "seconds": 0.5,
-            "sentence": "France pushed hardest.",
+            "sentences": ["France pushed hardest."],
             "facts": [{"label": "seed", "value": "0", "level": "plain"}],
             "error": None,
         },

@@ -52,7 +52,7 @@ def job_state(status: wire.Status, done: int, *, preview: bool) -> wire.JobState
         "total": 512,
         "evaluations": done,
         "seconds": done / 128,
-        "sentence": "“</script>” pushed hardest.",
+        "sentences": ["“</script>” pushed hardest."],
         "facts": [{"label": "completeness gap", "value": "7.4 %", "level": "warn"}],
         "error": None,
     }

@@ -44,7 +44,7 @@ export interface Subject {
   caution: string;
 }
 
-/** Where the job stands. ``preview`` marks scores of a cheaper stand-in method. */
+/** Where the job stands; ``sentences`` has one plain sentence for each output. */
 export interface JobState {
   status: Status;
   preview: boolean;
@@ -53,7 +53,7 @@ export interface JobState {
   total: number;
   evaluations: number;
   seconds: number;
-  sentence: string;
+  sentences: string[];
   facts: Fact[];
   error: ErrorInfo | null;
 }

@@ -49,7 +49,7 @@ export function progress(more: Partial<JobState> = {}): JobState {
     total: 4,
     evaluations: 1,
     seconds: 1,
-    sentence: "",
+    sentences: [""],
     facts: [],
     error: null,
     ...more,

@@ -223,7 +223,7 @@ describe("progress", () => {
   it("follows the stream to its end and tells a screen reader", async () => {
     const model = new KernelModel(traits());
     const el = await draw(widget, model);
-    const state = progress({ status: "done", verdict: "converged", sentence: "France pushed." });
+    const state = progress({ status: "done", verdict: "converged", sentences: ["France pushed."] });
     await act(() => model.emit("msg:custom", chunk(1, { state }), [bytes([9, 9, 9, -9, 9])]));
     expect(marks(el)[3]?.dataset["kind"]).toBe("lowers");
     expect(el.querySelector("[role=status]")?.textContent).toContain("converged. France pushed.");

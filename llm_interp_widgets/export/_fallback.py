@@ -54,7 +54,7 @@ def _explanation(snapshot: wire.Snapshot) -> str:
     standing = f"{subject['method_title']}, {state['status']}, {state['verdict']}."
     lines = [
         f"<h2>Why {_html(subject['target'])}?</h2>",
-        f"<p>{_html(standing)} {_html(state['sentence'])}</p>",
+        f"<p>{_html(standing)} {_html(' '.join(state['sentences']))}</p>",
         f"<pre>{_html(subject['prompt'])}</pre>",
     ]
     if subject["caution"]:

@@ -203,7 +203,9 @@ def state(about: About, look: Progress) -> wire.JobState:
         "total": last.total,
         "evaluations": last.evaluations,
         "seconds": look.seconds,
-        "sentence": describe.sentence(about, look.merged),
+        "sentences": [
+            describe.sentence(about, look.merged, row) for row in range(len(about.outputs))
+        ],
         "facts": [
             {"label": label, "value": value, "level": level}
             for label, value, level in describe.facts(about, look.merged)

@@ -52,7 +52,7 @@ def view(texts=PARIS, scores=SCORES, *, outputs=(" Paris",), **state) -> View:
             "total": 512,
             "evaluations": 512,
             "seconds": 4.2,
-            "sentence": "“France” pushed hardest.",
+            "sentences": ["“France” pushed hardest."],
             "facts": [
                 {"label": "seed", "value": "0", "level": "plain"},
                 {"label": "completeness gap", "value": "7 %", "level": "warn"},

@@ -80,7 +80,7 @@ function Explained({ connection, shown, subject, theme }: ExplainedProps): JSX.E
         <h2 class="liw-title">
           Why <bdi>{target}</bdi>?
         </h2>
-        <p class="liw-sentence">{progress?.sentence}</p>
+        <p class="liw-sentence">{progress?.sentences[output]}</p>
       </div>
       <Outputs
         outputs={subject.outputs}
@@ -145,22 +145,23 @@ function Explained({ connection, shown, subject, theme }: ExplainedProps): JSX.E
           <TableTwin subject={subject} readings={readings} />
         </Fold>
       </div>
-      <Announcer state={state} />
+      <Announcer state={state} output={output} />
     </>
   );
 }
 
 /** Tells a screen reader how the job ended; silent about jobs that were over from the start. */
-function Announcer({ state: { progress } }: { state: State }): JSX.Element {
+function Announcer({ state, output }: { state: State; output: number }): JSX.Element {
+  const { progress } = state;
   const [words, setWords] = useState("");
   const running = useRef(false);
   const over = finished(progress);
   useEffect(() => {
     if (!over) running.current = true;
     else if (running.current && progress !== null) {
-      setWords(`Explanation ${outcomeWords(progress)}. ${progress.sentence}`);
+      setWords(`Explanation ${outcomeWords(progress)}. ${progress.sentences[output] ?? ""}`);
     }
-  }, [over, progress]);
+  }, [over, progress, output]);
   return (
     <p class="liw-hidden" role="status">
       {words}
