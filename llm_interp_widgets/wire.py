@@ -171,6 +171,17 @@ def pack(values: npt.ArrayLike | None) -> bytes:
     return np.ascontiguousarray(values, dtype="<f4").tobytes()
 
 
+def pack_rows(rows: npt.NDArray[np.float32] | None, special: npt.NDArray[np.bool_]) -> bytes:
+    """Encode rows of scores or errors; what is never switched off is absent, not zero.
+
+    Args:
+        rows: (rows, inputs), or ``None``.
+        special: (inputs,) True for special tokens and chat markup. A gradient method scores
+            them too, so only their zeros become NaN.
+    """
+    return pack(None if rows is None else np.where(special & (rows == 0), np.nan, rows))
+
+
 def unpack(buffer: bytes | memoryview, shape: Sequence[int]) -> npt.NDArray[np.float32] | None:
     """Decode what ``pack`` made; no bytes become ``None``.
 

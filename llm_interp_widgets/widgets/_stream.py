@@ -17,6 +17,9 @@ from llm_interp_widgets import wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from llm_interp_widgets.jobs import Progress
 
     Send = Callable[[wire.Chunk, list[bytes]], None]
@@ -35,6 +38,7 @@ class Stream:
         state: Describes a look.
         send: Sends one chunk with its buffers.
         snapshot: Publishes the snapshot of a look and a sequence number.
+        special: (inputs,) which pieces are never switched off.
     """
 
     def __init__(
@@ -43,11 +47,13 @@ class Stream:
         state: Callable[[Progress], wire.JobState],
         send: Send,
         snapshot: Callable[[Progress, int], None],
+        special: NDArray[np.bool_],
     ) -> None:
         self._job = job
         self._state = state
         self._send = send
         self._snapshot = snapshot
+        self._special = special
         self._lock = threading.RLock()
         self._listening = False
         self._closed = False
@@ -123,7 +129,11 @@ class Stream:
         part = slice(rows.start, rows.stop)
         merged = look.merged
         error = None if merged.standard_error is None else merged.standard_error[part]
-        buffers = [wire.pack(merged.scores[part]), wire.pack(error), wire.pack(totals(look))]
+        buffers = [
+            wire.pack_rows(merged.scores[part], self._special),
+            wire.pack_rows(error, self._special),
+            wire.pack(totals(look)),
+        ]
         self._flying[self._seq] = sum(map(len, buffers))
         message: wire.Chunk = {
             "type": "chunk",

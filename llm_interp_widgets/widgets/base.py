@@ -11,6 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import anywidget
+import numpy as np
 import traitlets
 
 from llm_interp_widgets import wire
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from llm_interp_widgets.jobs import Progress
     from llm_interp_widgets.results.attribution import Attribution
@@ -49,7 +52,9 @@ class ResultWidget(anywidget.AnyWidget):
         self._closed = False
         super().__init__(snapshot=snapshot(about, job.id, job.progress, 0), **traits)
         # The worker must not keep a closed widget alive, so it holds only a weak reference.
-        self._stream = Stream(job.id, _state_of(about), _sender(self), _keeper(self))
+        self._stream = Stream(
+            job.id, _state_of(about), _sender(self), _keeper(self), _special(about)
+        )
         job.observe(self._stream.look)
         self.on_msg(_handle)
         _kernel.follow()
@@ -185,8 +190,8 @@ def snapshot(about: About, job: str, look: Progress, seq: int) -> wire.Snapshot:
         "seq": seq,
         "subject": subject,
         "state": state(about, look),
-        "scores": wire.pack(merged.scores),
-        "standard_error": wire.pack(merged.standard_error),
+        "scores": wire.pack_rows(merged.scores, _special(about)),
+        "standard_error": wire.pack_rows(merged.standard_error, _special(about)),
         "totals": wire.pack(totals(look)),
     }
 
@@ -214,6 +219,10 @@ def state(about: About, look: Progress) -> wire.JobState:
         if error is None
         else {"name": type(error).__name__, "message": str(error) or "no message"},
     }
+
+
+def _special(about: About) -> NDArray[np.bool_]:
+    return np.array([token.special for token in about.inputs], dtype=bool)
 
 
 def _token(token: Token) -> wire.TokenInfo:

@@ -19,7 +19,9 @@ class Browser:
 
     def __init__(self):
         self.chunks, self.snapshots = [], []
-        self.stream = Stream("job", lambda look: {"status": look.status}, self.receive, self.keep)
+        self.stream = Stream(
+            "job", lambda look: {"status": look.status}, self.receive, self.keep, np.zeros(1, bool)
+        )
 
     def receive(self, message, buffers):
         self.chunks.append((message, buffers, time.monotonic()))

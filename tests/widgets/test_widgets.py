@@ -156,6 +156,20 @@ def test_to_html(tiny_lm, tmp_path):
     assert "Two &lt;views&gt;" in several.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("method", ["occlusion", "input_x_gradient"])
+def test_what_is_never_switched_off_is_absent_on_screen(tiny_lm, tokenizer, monkeypatch, method):
+    monkeypatch.setattr(
+        tokenizer, "chat_template", "<s>{% for m in messages %}{{ m.content }}</s>{% endfor %}"
+    )
+    lm = tiny_lm()
+    w = liw.explain(lm, [{"role": "user", "content": "The capital"}], 9, method)
+    a = w.result()
+    special = np.array([t.special for t in a.inputs])
+    assert special.any()
+    assert (np.isnan(unpacked(w)[0]) == (special if method == "occlusion" else False)).all()
+    assert np.isfinite(a.scores).all()
+
+
 def test_a_saved_result_is_shown_again(tiny_lm, tmp_path):
     a = liw.attribute(tiny_lm(), TEXT, evaluations=200)
     again = liw.Attribution.load(a.save(tmp_path / "a.liw"))
