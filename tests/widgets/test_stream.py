@@ -94,6 +94,19 @@ def test_without_acknowledgements_it_waits_and_merges(browser, monkeypatch):
     assert wire.unpack(browser.chunks[-1][1][0], (2, 3))[0, 0] == 19
 
 
+def test_what_changed_while_waiting_is_all_sent(browser, monkeypatch):
+    monkeypatch.setattr(_stream, "_INTERVAL", 0.0)
+    monkeypatch.setattr(_stream, "_IN_FLIGHT", 1)
+    browser.stream.ready()
+    browser.stream.look(look(0, rows=6))
+    browser.chunks.clear()
+    for row in (1, 4, 3):
+        browser.stream.look(look(row, rows=6, changed=range(row, row + 1)))
+    assert not browser.chunks
+    browser.stream.acknowledge(1)
+    assert [(m["row"], m["rows"]) for m, _, _ in browser.chunks] == [(1, 1), (3, 2)]
+
+
 def test_sequence_numbers_have_no_gaps_and_snapshots_know_them(browser, monkeypatch):
     monkeypatch.setattr(_stream, "_INTERVAL", 0.0)
     browser.stream.ready()
