@@ -89,7 +89,8 @@ def attribute(
         lm: From ``load`` or ``wrap``.
         prompt: A text, token ids, or a chat (a list of ``{"role", "content"}``).
         target: What is explained. ``None``: the model's own top next token, or its
-            predicted label. A text: that continuation, or the label of that name. Or
+            predicted label. A text: that continuation (its leading space belongs to it: " Paris"),
+            or the label of that name. A number: that token id, or that label. Or
             ``LogProb``, ``Logit``, ``Prob``, ``Contrast``, ``Generate``, or a callable from
             logits (row, vocabulary) to one scalar a row.
         method: A name from ``methods()``.
@@ -155,8 +156,8 @@ def _plan(
     """Check everything at the border and return the job, not yet submitted."""
     if not isinstance(lm, LanguageModel):
         raise ParameterError(
-            f"The first argument is a {type(lm).__name__}, not a model. "
-            "Use lm = load(), or lm = wrap(model, tokenizer)."
+            f"The first argument is a {type(lm).__name__}; what is explained is a model from "
+            "lm = load(…), or one of yours as lm = wrap(model, tokenizer)."
         )
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")
@@ -185,6 +186,7 @@ def _plan(
         params=settings,
         model=lm.info,
         seed=int(seed),
+        note=question.note,
     )
 
     def run(stop: threading.Event) -> Iterator[Partial]:
@@ -211,6 +213,7 @@ def _result(about: About, look: Progress) -> Attribution:
         title=about.title,
         caution=about.caution,
         off=about.off,
+        note=about.note,
         granularity=about.granularity,
         params=about.params,
         target=about.target,

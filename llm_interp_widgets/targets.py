@@ -14,7 +14,7 @@ range raises ``TargetError`` before any work is done.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Literal
 
@@ -136,12 +136,14 @@ class Question:
         outputs: What each output row stands for.
         unit: Of every value.
         words: What is explained, as a reader says it.
+        note: What looks like a slip, to be shown; empty if nothing does.
     """
 
     readouts: tuple[Readout, ...]
     outputs: tuple[Token, ...]
     unit: Unit
     words: str
+    note: str = ""
 
 
 def ask(target: TargetLike, lm: LanguageModel, prompt: Prompt) -> Question:
@@ -158,7 +160,12 @@ def ask(target: TargetLike, lm: LanguageModel, prompt: Prompt) -> Question:
         TargetError: It does not fit the model.
         NonFiniteError: ``None``, and the model's own scores are NaN.
     """
-    match _named(target, lm, prompt):
+    strict = _named(target, lm, prompt)
+    return replace(_question(strict, lm, prompt), note=_note(strict, lm, prompt))
+
+
+def _question(target: Target, lm: LanguageModel, prompt: Prompt) -> Question:
+    match target:
         case Logit(x):
             return _plain("logit", x, lm, prompt)
         case LogProb(x):
@@ -173,6 +180,20 @@ def ask(target: TargetLike, lm: LanguageModel, prompt: Prompt) -> Question:
             raise TargetError(_needs_another_model(other, lm))
         case custom:
             return _custom(custom, lm, prompt)
+
+
+def _note(target: Target, lm: LanguageModel, prompt: Prompt) -> str:
+    """Return what is likely a slip with spaces, which are part of a model's words."""
+    if lm.kind != "causal" or not prompt.text or any(t.role for t in prompt.tokens):
+        return ""
+    if prompt.text[-1] == " ":
+        return "The prompt ends in a space; most models expect it at the start of the next word."
+    texts = [getattr(target, name, None) for name in ("x", "a", "b")]
+    for text in texts:
+        if isinstance(text, str) and prompt.text[-1].isalnum() and text[:1].isalnum():
+            last = prompt.text.split()[-1]
+            return f"Without a leading space this reads “{last}{text}”. Did you mean “ {text}”?"
+    return ""
 
 
 def _named(target: TargetLike, lm: LanguageModel, prompt: Prompt) -> Target:

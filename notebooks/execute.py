@@ -47,7 +47,8 @@ def execute(name: str) -> None:
     print(f"\n{name}: {time.time() - started:.0f} s")
     for path in sorted(BUILD.glob(f"{name}.*")):
         if path.stat().st_mtime >= started:
-            print(f"  {path}  {path.stat().st_size / 1e3:,.0f} kB")
+            how = "open in a browser" if path.suffix == ".html" else "executed notebook"
+            print(f"  {path}  {path.stat().st_size / 1e3:,.0f} kB, {how}")
 
 
 def main() -> int:

@@ -93,6 +93,22 @@ def test_custom(tiny_lm):
 
 
 @pytest.mark.parametrize(
+    ("prompt", "target", "note"),
+    [
+        (TEXT, " Paris", ""),
+        (TEXT, "Paris", "Did you mean “ Paris”?"),
+        (TEXT, liw.Contrast(" Paris", "London"), "“isLondon”"),
+        (TEXT + " ", None, "ends in a space"),
+        (TEXT, ".", ""),
+    ],
+)
+def test_a_likely_slip_with_spaces_is_shown(tiny_lm, prompt, target, note):
+    a = liw.attribute(tiny_lm(), prompt, target, "occlusion")
+    assert note in a.note
+    assert bool(note) == bool(a.note)
+
+
+@pytest.mark.parametrize(
     ("family", "target", "message"),
     [
         ("llama", liw.Logit(" Paris, and"), r"needs one token; .* is \d+: "),

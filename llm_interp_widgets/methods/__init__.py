@@ -32,6 +32,9 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+_COMMON = ("method", "target", "granularity", "seed")  # of every call, not of one method
+
+
 def make(name: str, params: dict[str, Any]) -> Method:
     """Return the method of this name with these parameters.
 
@@ -47,8 +50,8 @@ def make(name: str, params: dict[str, Any]) -> Method:
         if given not in known:
             listed = ", ".join(f"{key}={value!r}" for key, value in known.items())
             raise ParameterError(
-                f"{name} has no parameter {given!r}. "
-                + (f"{nearest(given, known)} With defaults: {listed}." if known else "It has none.")
+                f"{name} has no parameter {given!r}. {nearest(given, [*known, *_COMMON])} "
+                f"Its own, with defaults: {listed or 'none'}."
             )
     return kind(**params)
 

@@ -76,7 +76,7 @@ class Shapley:
         needs="forward passes",
         costs="up to `evaluations` forward passes; exact costs 2ⁿ·K",
         promises="adds up to output − base; standard errors; exact for few pieces",
-        caution="Switched-off text is unusual text; see the spread over fillers.",
+        caution="Text with pieces switched off is unusual text; models may read it oddly.",
         source="Castro et al. 2009; Mitchell et al. 2022",
     )
 
@@ -149,7 +149,7 @@ def _sampled(
     full = game.full()
     strata = Strata(fillers, (n, len(full)))
     bases = np.full((fillers, len(full)), np.nan)
-    if budget.evaluations >= 3 * n:
+    if budget.evaluations > 2 * n * fillers + n:  # never at the cost of a filler's own pair
         yield _preview(task, game, budget)
     pairs_a_step = max(1, _ROWS_A_STEP // (2 * n))
     drawn, news, stop = 0, 0, False

@@ -75,7 +75,7 @@ class Prefix:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LanguageModel:
     """A transformers model and tokenizer that can be explained.
 
@@ -91,7 +91,7 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
     name: str
     revision: str | None = None
-    stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         """Check that this kind of model can be explained.
@@ -100,6 +100,11 @@ class LanguageModel:
             UnsupportedModelError: It is neither a decoder nor a sequence classifier.
         """
         _ = self.kind
+
+    def __repr__(self) -> str:
+        """Return one line: name, kind, precision, place."""
+        info = self.info
+        return f"<LanguageModel {self.name}: {self.kind}, {info.dtype}, {info.device}>"
 
     def stoppable(self, stop: threading.Event) -> LanguageModel:
         """Return a handle on the same model that obeys ``stop``."""

@@ -97,6 +97,7 @@ class Attribution:
         title: The method's name in a heading.
         caution: What the scores must not be taken for.
         off: How pieces were switched off, in words; empty for gradient methods.
+        note: What looked like a slip in the question; empty if nothing did.
         params: Its parameters, as plain JSON values; "auto" is resolved.
         granularity: What was switched off together.
         target: What was explained, in words.
@@ -124,6 +125,7 @@ class Attribution:
     title: str = ""
     caution: str = ""
     off: str = ""
+    note: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     granularity: str = "token"
     target: str
@@ -188,6 +190,7 @@ class Attribution:
             title=self.title or self.method,
             caution=self.caution,
             off=self.off,
+            note=self.note,
             granularity=self.granularity,
             params=self.params,
             model=self.model,
@@ -304,8 +307,13 @@ class Attribution:
             ):
                 data = {name: archive[name] for name in archive.files}
             header = dict(json.loads(data.pop("header").tobytes()))
+        except FileNotFoundError as error:
+            raise ResultError(f"There is no file {str(path)!r}. Check the path.") from error
         except _UNREADABLE as error:
-            raise ResultError(f"{str(path)!r} is not a saved attribution ({error}).") from error
+            raise ResultError(
+                f"{str(path)!r} is not a saved attribution: it was not written by "
+                "Attribution.save, or it is damaged."
+            ) from error
         if header.pop("kind", None) != "attribution" or header.pop("format", None) != FORMAT:
             raise ResultError(
                 f"{str(path)!r} holds another kind or a newer format; this reads {FORMAT}."

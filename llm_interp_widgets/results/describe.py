@@ -48,6 +48,7 @@ class About:
     params: Mapping[str, Any]
     model: ModelInfo
     seed: int
+    note: str = ""
 
 
 def number(value: float) -> str:
@@ -99,10 +100,12 @@ def facts(about: About, merged: Merged) -> list[tuple[str, str, Level]]:
         ("method", about.method, "plain"),
         ("target", f"{about.target} ({UNIT_NAMES[about.unit]})", "plain"),
     ]
+    if about.note:
+        listed.append(("check", about.note, "warn"))
     if about.off:
         listed.append(("switched off by", about.off, "plain"))
     listed += [
-        ("samples", f"{last.evaluations:,} model evaluations", "plain"),
+        ("model evaluations", f"{last.evaluations:,}", "plain"),
         ("seed", str(about.seed), "plain"),
         ("model", f"{info.name} · {info.dtype} · {info.device}", "plain"),
     ]
@@ -178,7 +181,9 @@ def _gap_fact(merged: Merged) -> tuple[str, str, Level]:
     gaps = merged.completeness_gap
     if not np.isfinite(gaps).all():
         return ("completeness gap", "unknown", "warn")
-    return ("completeness gap", _percent(float(gaps.max())), gap_level(float(gaps.max())))
+    worst = float(gaps.max())
+    label = "completeness gap" if len(gaps) == 1 else f"completeness gap, worst of {len(gaps)}"
+    return (label, _percent(worst), gap_level(worst))
 
 
 def _ranking_note(merged: Merged) -> str:

@@ -191,7 +191,9 @@ def snapshot(about: About, job: str, look: Progress, seq: int) -> wire.Snapshot:
         "subject": subject,
         "state": state(about, look),
         "scores": wire.pack_rows(merged.scores, _special(about)),
-        "standard_error": wire.pack_rows(merged.standard_error, _special(about)),
+        "standard_error": wire.pack_rows(
+            None if merged.last.exact else merged.standard_error, _special(about)
+        ),
         "totals": wire.pack(totals(look)),
     }
 

@@ -233,6 +233,8 @@ def test_fillers_that_the_budget_does_not_reach_are_not_claimed(tiny_lm):
     a = liw.attribute(tiny_lm(), text, evaluations=4 * n + 2, precision=None, filler=fillers)
     assert a.params["filler"] == [" of", "."]
     assert "is" not in a.off
+    assert np.isfinite(a.spread).all()  # both were used
+    assert a.spread.max() > 0
     assert a.scores.sum() + a.base_values[0] == pytest.approx(a.output_values[0], abs=1e-3)
 
 

@@ -107,7 +107,7 @@ def test_damaged_files_are_refused(tmp_path, content):
 
 
 def test_missing_and_unwritable_say_so(tmp_path):
-    with pytest.raises(ResultError, match="not a saved attribution"):
+    with pytest.raises(ResultError, match="There is no file"):
         Attribution.load(tmp_path / "missing")
     with pytest.raises(ResultError, match="writable folder"):
         attribution().save(tmp_path / "no" / "such" / "folder")
@@ -254,5 +254,5 @@ def test_facts_tell_the_whole_story():
     )
     facts = {label: (value, level) for label, value, level in describe.facts(ABOUT, merged)}
     assert facts["completeness gap"] == ("25 %", "bad")
-    assert facts["samples"][0] == "50 model evaluations"
+    assert facts["model evaluations"][0] == "50"
     assert set(facts) >= {"method", "target", "switched off by", "seed", "model"}
