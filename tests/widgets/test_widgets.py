@@ -19,7 +19,7 @@ from llm_interp_widgets.results.attribution import ModelInfo
 from llm_interp_widgets.widgets.base import ResultWidget
 
 TEXT = "The capital of France is"
-LONG = "The capital of France is Paris, and the capital of Japan is Tokyo."
+LONG = "The capital of France is Paris, and the capital of Japan is Tokyo. " * 3  # is sampled
 
 
 def unpacked(widget):
