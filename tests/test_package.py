@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -188,3 +190,21 @@ def test_installed_wheel_renders_a_saved_result_without_torch(tree, tmp_path, ti
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "<title>Without torch</title>" in page
     assert " France" in page
+
+
+def test_every_import_is_a_declared_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = (line for group in project["optional-dependencies"].values() for line in group)
+    declared = {re.split(r"[^\w-]", line)[0] for line in (*project["dependencies"], *extras)}
+    nodes = (
+        node
+        for path in (ROOT / "llm_interp_widgets").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    )
+    imported = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module.split(".")[0])
+    assert imported - set(sys.stdlib_module_names) - {"llm_interp_widgets"} <= declared

@@ -126,9 +126,8 @@ class LanguageModel:
         if one_stack and any(name.endswith("ForSequenceClassification") for name in names):
             return "classifier"
         decoder = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
-        if one_stack and decoder and getattr(config, "is_decoder", True) is not False:
-            return "causal"
-        if one_stack and decoder and not _looks_ahead(names[0]):
+        looks_ahead = _looks_ahead(names[0]) and getattr(config, "is_decoder", True) is False
+        if one_stack and decoder and not looks_ahead:
             return "causal"
         raise UnsupportedModelError(
             f"{names[0]} cannot be explained yet. What can be: decoder-only language models "

@@ -38,6 +38,18 @@ def test_other_kinds_are_refused_with_what_is_accepted(tokenizer):
         liw.wrap(model, tokenizer)
 
 
+def test_an_encoder_with_a_language_head_is_no_decoder(tokenizer):
+    sizes = {"vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    for is_decoder in (True, False):
+        config = transformers.BertConfig(**sizes, intermediate_size=8, is_decoder=is_decoder)
+        model = transformers.BertLMHeadModel(config)
+        if is_decoder:
+            assert liw.wrap(model, tokenizer).kind == "causal"
+            continue
+        with pytest.raises(UnsupportedModelError, match="BertLMHeadModel"):
+            liw.wrap(model, tokenizer)
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_wrap_wants_a_model_and_its_tokenizer(tiny_model, tokenizer, swapped):
     pair = (tokenizer, tiny_model("llama")) if swapped else (tiny_model("llama"), "gpt2")
