@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from llm_interp_widgets.errors import NonFiniteError, TargetError, nearest
-from llm_interp_widgets.models.language_model import Readout
+from llm_interp_widgets.models.language_model import Inputs, Readout
 from llm_interp_widgets.models.tokenize import describe_ids, encode_continuation, token_name
 from llm_interp_widgets.results.describe import quoted
 from llm_interp_widgets.text.tokens import Token
@@ -227,7 +227,9 @@ def _needs_another_model(target: Masked | Similarity, lm: LanguageModel) -> str:
 
 
 def _own_answer(lm: LanguageModel, prompt: Prompt) -> Named:
-    scores = lm.scores(torch.tensor([prompt.ids]), Readout((), 1, lambda logits: logits[:, 0]))
+    scores = lm.scores(
+        Inputs(torch.tensor([prompt.ids])), Readout((), 1, lambda logits: logits[:, 0])
+    )
     if not bool(torch.isfinite(scores).any()) or bool(torch.isnan(scores).any()):
         raise NonFiniteError(
             f"{lm.name} returned NaN scores on the prompt itself. Check its weights or dtype."
@@ -318,7 +320,7 @@ def _custom(target: CustomTarget, lm: LanguageModel, prompt: Prompt) -> Question
 
     end = len(prompt.text)
     token = Token(name, -1, end, end, position=len(prompt.tokens))
-    lm.scores(torch.tensor([prompt.ids]), readout := Readout((), 1, reduce))
+    lm.scores(Inputs(torch.tensor([prompt.ids])), readout := Readout((), 1, reduce))
     return Question((readout,), (token,), "value", name)
 
 

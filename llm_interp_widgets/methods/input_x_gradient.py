@@ -10,6 +10,8 @@ import torch
 
 from llm_interp_widgets.errors import NonFiniteError
 from llm_interp_widgets.methods.base import Card
+from llm_interp_widgets.models.gradients import differentiate
+from llm_interp_widgets.models.language_model import Inputs
 from llm_interp_widgets.results.partial import Partial
 
 if TYPE_CHECKING:
@@ -48,12 +50,12 @@ class InputXGradient:
         outputs = len(question.outputs)
         embeddings = lm.embed(torch.tensor([task.prompt.ids]))
         zeros = torch.zeros_like(embeddings)
-        base = sum(lm.scores_of_embeddings(zeros, readout) for readout in question.readouts)
+        base = sum(lm.scores(Inputs(zeros), readout) for readout in question.readouts)
         base_values = base[0].double().cpu().numpy()  # type: ignore[index]
         if not np.isfinite(base_values).all():
             raise NonFiniteError(f"{lm.name} returned NaN or infinity on the zero baseline.")
         starts = [piece.position for piece in pieces]
-        parts = [lm.differentiate(embeddings, readout) for readout in question.readouts]
+        parts = [differentiate(lm, Inputs(embeddings), readout) for readout in question.readouts]
         values = np.sum([found[0].double().cpu().numpy() for found, _ in parts], axis=0)
         for o in range(outputs):
             slope = torch.stack([gradient(o)[0].float() for _, gradient in parts]).sum(0)

@@ -28,13 +28,14 @@ from llm_interp_widgets.errors import (
     NonFiniteError,
     ParameterError,
 )
+from llm_interp_widgets.models.language_model import Inputs
 from llm_interp_widgets.models.tokenize import describe_ids, encode_piece
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int
     from numpy import ndarray
 
-    from llm_interp_widgets.models.language_model import LanguageModel, Prefix, Readout
+    from llm_interp_widgets.models.language_model import LanguageModel, Readout
     from llm_interp_widgets.text.tokens import Prompt, Token
 
 Off = Literal["replace", "remove"]
@@ -50,7 +51,6 @@ _Key = tuple[bytes, int]
 # Larger batches gain little; smaller ones let a cancel through sooner.
 _TOKENS_A_BATCH = {"cpu": 2_048, "mps": 8_192, "cuda": 65_536}
 _WORK_A_BATCH = 3.5e10  # tokens x parameters on a CPU: about 0.4 s on two cores
-_SHORTEST_PREFIX = 8  # below, the bookkeeping costs more than the tokens
 _VALUES_A_BATCH = 64_000_000  # logits are the largest tensor: 256 MB in float32
 
 
@@ -90,9 +90,6 @@ class Coalitions:
         self.filler_ids, self.filler_names = fillers(lm, filler, off)
         self._known: dict[tuple[bytes, int], Float64[ndarray, " output"]] = {}
         self._rows_a_batch: int | None = None
-        self._shared = int(np.argmax(self._feature >= 0))  # leading tokens that are always on
-        self._prefix: Prefix | None = None
-        self._prefix_read = False
         longest = len(self._ids) + max(len(r.suffix) for r in self.readouts)
         lm.check_length(longest)
 
@@ -164,24 +161,22 @@ class Coalitions:
         return kept if len(kept) else np.array([_anchor(self.lm)])
 
     def _score(self, length: int, group: list[tuple[_Key, ndarray]]) -> None:
-        prefix = self._prefix_for(length)
-        skip = self._shared if prefix is not None else 0
         start = 0
         while start < len(group):
-            size = self._rows_a_batch or _first_guess(self.lm, length, skip, self.readouts)
+            size = self._rows_a_batch or _first_guess(self.lm, length, self.readouts)
             batch = group[start : start + size]
-            ids = torch.from_numpy(np.stack([ids[skip:] for _, ids in batch]))
-            found = self._try(ids, prefix, length)
+            ids = torch.from_numpy(np.stack([ids for _, ids in batch]))
+            found = self._try(ids, length)
             if found is None:
                 continue
             _check_finite(found, self.lm)
             self._known.update((key, row) for (key, _), row in zip(batch, found, strict=True))
             start += len(batch)
 
-    def _try(self, ids: torch.Tensor, prefix: Prefix | None, length: int) -> ndarray | None:
+    def _try(self, ids: torch.Tensor, length: int) -> ndarray | None:
         """Score one batch; ``None`` when memory ended and the next one must be smaller."""
         try:
-            values = sum(self.lm.scores(ids, readout, prefix) for readout in self.readouts)
+            values = sum(self.lm.scores(Inputs(ids), readout) for readout in self.readouts)
             found: ndarray = values.double().cpu().numpy()  # type: ignore[union-attr]
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
@@ -200,15 +195,6 @@ class Coalitions:
         if self.lm.device.type == "cuda":
             torch.cuda.empty_cache()
         return None
-
-    def _prefix_for(self, length: int) -> Prefix | None:
-        """Return the shared beginning (a system prompt, say), read once, if it is worth it."""
-        if self._shared < _SHORTEST_PREFIX or length <= self._shared:
-            return None
-        if not self._prefix_read:
-            self._prefix = self.lm.remember(self._ids[: self._shared].tolist())
-            self._prefix_read = True
-        return self._prefix
 
 
 def fillers(
@@ -265,16 +251,16 @@ def _anchor(lm: LanguageModel) -> int:
     return fillers(lm, AUTO, "replace")[0][0]
 
 
-def _first_guess(lm: LanguageModel, length: int, skip: int, readouts: Sequence[Readout]) -> int:
-    """How many rows to try first; what a row shares with the others still costs it memory."""
-    tokens = length - skip + max(len(r.suffix) for r in readouts)
+def _first_guess(lm: LanguageModel, length: int, readouts: Sequence[Readout]) -> int:
+    """How many rows to try first."""
+    tokens = length + max(len(r.suffix) for r in readouts)
     logits = max(r.keep for r in readouts) * lm.vocabulary_size
     if lm.kind == "classifier":
         logits = len(lm.labels)
     budget = _TOKENS_A_BATCH.get(lm.device.type, _TOKENS_A_BATCH["cpu"])
     if lm.device.type == "cpu":
         budget = min(budget, int(_WORK_A_BATCH / lm.parameters))
-    most = min(budget // tokens, 4 * budget // length, _VALUES_A_BATCH // logits)
+    most = min(budget // tokens, _VALUES_A_BATCH // logits)
     return max(1, most)
 
 

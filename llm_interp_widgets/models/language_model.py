@@ -12,28 +12,25 @@ from __future__ import annotations
 
 import inspect
 import threading
-import weakref
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from llm_interp_widgets.errors import (
     CancelledJobError,
-    GradientsUnavailableError,
-    InterpError,
     PromptError,
     PromptTooLongError,
     UnsupportedModelError,
 )
 from llm_interp_widgets.models.tokenize import encode
+from llm_interp_widgets.models.visits import untouched
 from llm_interp_widgets.results.attribution import ModelInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from jaxtyping import Float, Int
     from torch import Tensor
@@ -43,7 +40,6 @@ if TYPE_CHECKING:
     from llm_interp_widgets.text.tokens import Prompt
 
 Kind = Literal["causal", "classifier"]
-Gradient: TypeAlias = "Callable[[int], Float[Tensor, 'row token d']]"
 _NO_LIMIT = 1_000_000
 
 
@@ -63,16 +59,18 @@ class Readout:
 
 
 @dataclass(frozen=True, slots=True)
-class Prefix:
-    """Keys and values of a text that stands before many rows: a (1, …) pair a layer."""
+class Inputs:
+    """Rows of equal length, as the model reads them; nothing is padded.
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    Attributes:
+        tokens: (row, token) ids, or (row, token, d) embeddings in their place.
+        segments: (row, token) which text of a pair a token belongs to, for models that ask.
+        slot: Which token a masked model is read at, in all rows alike.
+    """
 
-    def for_rows(self, rows: int) -> DynamicCache:
-        """Return a cache that many rows can extend without touching this one."""
-        return DynamicCache(
-            [(k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in self.layers]
-        )
+    tokens: Int[Tensor, "row token"] | Float[Tensor, "row token d"]
+    segments: Int[Tensor, "row token"] | None = None
+    slot: int | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -220,52 +218,23 @@ class LanguageModel:
 
     # ── forward ───────────────────────────────────────────────────────────────
 
-    @contextmanager
-    def untouched(self) -> Iterator[None]:
-        """Eval mode, no parameter gradients, no padding logic; all put back on leaving."""
-        _enter(self.model)
-        try:
-            yield
-        finally:
-            _leave(self.model)
+    def untouched(self) -> AbstractContextManager[None]:
+        """Visit the model: eval mode, no parameter gradients, obedient; all put back after."""
+        return untouched(self.model, self.stop)
 
-    def scores(
-        self, ids: Int[Tensor, "row token"], readout: Readout, prefix: Prefix | None = None
-    ) -> Float[Tensor, "row o"]:
-        """Score rows of equal length, without gradients, in one forward pass.
+    def scores(self, inputs: Inputs, readout: Readout) -> Float[Tensor, "row o"]:
+        """Score rows in one forward pass, without gradients.
 
         Args:
-            ids: Token ids after the prefix; no row is padded.
+            inputs: Ids or embeddings.
             readout: What to append and what to read.
-            prefix: From ``remember``: what stands before every row.
 
         Returns:
             (rows, outputs) float32 on the model's device.
         """
         self.checkpoint()
         with self.untouched(), torch.inference_mode():
-            inputs = self._with_suffix(ids, readout)
-            cache = prefix.for_rows(len(ids)) if prefix is not None else None
-            return self._forward(readout, input_ids=inputs, past_key_values=cache)
-
-    def remember(self, ids: Sequence[int]) -> Prefix | None:
-        """Read a prefix once, so that rows that share it need not read it again.
-
-        Returns:
-            Its keys and values; ``None`` where there is nothing to share: no prefix, not a
-            decoder, or a family whose cache is of a special kind.
-        """
-        if not ids or self.kind != "causal" or "past_key_values" not in self._accepts:
-            return None
-        with self.untouched(), torch.inference_mode():
-            inputs = torch.tensor([list(ids)], device=self.device)
-            options = {"logits_to_keep": 1} if "logits_to_keep" in self._accepts else {}
-            out = self.model(input_ids=inputs, use_cache=True, return_dict=True, **options)
-            cache = getattr(out, "past_key_values", None)
-        layers = getattr(cache, "layers", ())
-        if type(cache) is not DynamicCache or any(type(x) is not DynamicLayer for x in layers):
-            return None
-        return Prefix(tuple((layer.keys, layer.values) for layer in layers))
+            return self.forward(inputs, readout)
 
     def embed(self, ids: Int[Tensor, "row token"]) -> Float[Tensor, "row token d"]:
         """Return input embeddings, detached, as the model's own table gives them."""
@@ -273,90 +242,32 @@ class LanguageModel:
             embedded: Tensor = self._embedding(ids.to(self.device))
         return embedded.detach().clone()
 
-    def scores_of_embeddings(
-        self, embeddings: Float[Tensor, "row token d"], readout: Readout
-    ) -> Float[Tensor, "row o"]:
-        """Score rows given as embeddings, without gradients."""
-        self.checkpoint()
-        with self.untouched(), torch.no_grad():
-            return self._forward(readout, inputs_embeds=self._embed_suffix(embeddings, readout))
-
-    def differentiate(
-        self, embeddings: Float[Tensor, "row token d"], readout: Readout
-    ) -> tuple[Float[Tensor, "row o"], Gradient]:
-        """Score embeddings once, in a way that can be differentiated output by output.
-
-        Returns:
-            The values, and a function from an output's number to the gradient of its values,
-            summed over rows, with respect to the embeddings: one backward pass a call.
-            Parameters get no gradient.
-
-        Raises:
-            GradientsUnavailableError: The model cannot be differentiated.
-        """
-        self.checkpoint()
-        leaf = embeddings.detach().clone().requires_grad_(True)  # noqa: FBT003 - torch's API
-        with self._differentiable():
-            values = self._forward(readout, inputs_embeds=self._embed_suffix(leaf, readout))
-        if not values.requires_grad:
-            raise GradientsUnavailableError(self._no_gradient("no graph was recorded"))
-
-        def gradient(output: int) -> Tensor:
-            self.checkpoint()
-            with self._differentiable():
-                (slope,) = torch.autograd.grad(values[:, output].sum(), leaf, retain_graph=True)
-            return slope
-
-        return values.detach(), gradient
-
-    @contextmanager
-    def _differentiable(self) -> Iterator[None]:
-        """Untouched, with gradients; says so when the model has none."""
-        try:
-            with self.untouched(), torch.enable_grad():
-                yield
-        except RuntimeError as error:
-            if isinstance(error, InterpError) or not _about_gradients(error):
-                raise
-            raise GradientsUnavailableError(self._no_gradient(str(error))) from error
-
-    def _no_gradient(self, reason: str) -> str:
-        return (
-            f"{self.name} cannot be differentiated ({reason}); quantised models usually "
-            "cannot. Use a method that needs no gradients: shapley or occlusion."
-        )
-
     @cached_property
     def _accepts(self) -> frozenset[str]:
         return frozenset(inspect.signature(self.model.forward).parameters)
 
-    def _with_suffix(self, ids: Tensor, readout: Readout) -> Tensor:
-        ids = ids.to(self.device)
-        if not readout.suffix:
-            return ids
-        tail = torch.tensor(readout.suffix, device=ids.device, dtype=ids.dtype)
-        return torch.cat([ids, tail.expand(len(ids), -1)], dim=1)
-
-    def _embed_suffix(self, embeddings: Tensor, readout: Readout) -> Tensor:
-        if not readout.suffix:
-            return embeddings
-        tail = self.embed(torch.tensor([readout.suffix]))
-        return torch.cat([embeddings, tail.expand(len(embeddings), -1, -1)], dim=1)
-
-    def _forward(self, readout: Readout, **inputs: Any) -> Float[Tensor, "row o"]:  # noqa: ANN401
+    def forward(self, inputs: Inputs, readout: Readout) -> Float[Tensor, "row o"]:
+        """Read rows; within ``untouched``, with whatever gradient mode is set."""
         options: dict[str, Any] = {"return_dict": True}
-        cache = inputs.pop("past_key_values", None)
-        if cache is not None:
-            options["past_key_values"] = cache
         if self.kind == "causal":
             if "logits_to_keep" in self._accepts:
                 options["logits_to_keep"] = readout.keep
             if "use_cache" in self._accepts:
-                options["use_cache"] = cache is not None
-        logits: Tensor = self.model(**inputs, **options).logits
+                options["use_cache"] = False
+        tokens = self._with_suffix(inputs.tokens.to(self.device), readout)
+        name = "inputs_embeds" if tokens.is_floating_point() else "input_ids"
+        logits: Tensor = self.model(**{name: tokens}, **options).logits
         if self.kind == "classifier":
             logits = logits[:, None]
         return readout.reduce(logits[:, -readout.keep :].float())
+
+    def _with_suffix(self, tokens: Tensor, readout: Readout) -> Tensor:
+        if not readout.suffix:
+            return tokens
+        tail = torch.tensor([readout.suffix], device=tokens.device)
+        if tokens.is_floating_point():
+            tail = self.embed(tail)
+        return torch.cat([tokens, tail.expand(len(tokens), *tail.shape[1:])], dim=1)
 
     def top_tokens(self, ids: Sequence[int], count: int) -> tuple[int, ...]:
         """Return ``count`` greedily generated token ids; stops after an end-of-text token.
@@ -408,66 +319,7 @@ def _learned_positions(model: PreTrainedModel) -> int | None:
     return None
 
 
-def _about_gradients(error: RuntimeError) -> bool:
-    words = str(error).lower()
-    return any(hint in words for hint in ("inference tensor", "derivative", "require grad"))
-
-
 def _end_ids(model: PreTrainedModel) -> frozenset[int]:
     config = getattr(model, "generation_config", None) or model.config
     ends = config.eos_token_id
     return frozenset([ends] if isinstance(ends, int) else ends or [])
-
-
-# ── leaving no trace ──────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
-class _Visit:
-    """What to put back when the last visitor leaves a model."""
-
-    visitors: int
-    training: list[torch.nn.Module]
-    trainable: list[torch.nn.Parameter]
-    pad: tuple[Any, int | None] | None
-
-
-_visits: weakref.WeakKeyDictionary[PreTrainedModel, _Visit] = weakref.WeakKeyDictionary()
-_door = threading.RLock()  # the garbage collector may run a visitor's end inside
-
-
-def _enter(model: PreTrainedModel) -> None:
-    with _door:
-        visit = _visits.get(model)
-        if visit is not None:
-            visit.visitors += 1
-            return
-        training = [module for module in model.modules() if module.training]
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        pad = None
-        if hasattr(model, "score"):
-            # A decoder with a classification head looks for padding to find each row's last
-            # token. Rows are never padded here, but may hold the pad token as text.
-            config = model.config.get_text_config()
-            pad = (config, config.pad_token_id)
-            config.pad_token_id = -1
-        for module in training:
-            module.training = False
-        for parameter in trainable:
-            parameter.requires_grad_(False)  # noqa: FBT003 - torch's API
-        _visits[model] = _Visit(1, training, trainable, pad)
-
-
-def _leave(model: PreTrainedModel) -> None:
-    with _door:
-        visit = _visits[model]
-        visit.visitors -= 1
-        if visit.visitors:
-            return
-        del _visits[model]
-        for module in visit.training:
-            module.training = True
-        for parameter in visit.trainable:
-            parameter.requires_grad_(True)  # noqa: FBT003 - torch's API
-        if visit.pad is not None:
-            visit.pad[0].pad_token_id = visit.pad[1]

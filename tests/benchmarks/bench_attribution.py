@@ -38,17 +38,17 @@ def timed(work):
 def recorded_batches(lm, run):
     """The inputs that a run sends through the model, batch by batch."""
     batches = []
-    forward = LanguageModel._forward
+    forward = LanguageModel.forward
 
-    def recording(self, readout, **inputs):
-        batches.append(inputs["input_ids"].clone())
-        return forward(self, readout, **inputs)
+    def recording(self, inputs, readout):
+        batches.append(inputs.tokens.clone())
+        return forward(self, inputs, readout)
 
-    LanguageModel._forward = recording
+    LanguageModel.forward = recording
     try:
         run()
     finally:
-        LanguageModel._forward = forward
+        LanguageModel.forward = forward
     return batches
 
 

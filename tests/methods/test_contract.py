@@ -12,6 +12,7 @@ import llm_interp_widgets as liw
 from llm_interp_widgets.errors import NonFiniteError
 from llm_interp_widgets.methods import METHODS
 from llm_interp_widgets.models import batches
+from llm_interp_widgets.models.language_model import Inputs, Readout
 
 PROMPT = "The capital of France is Paris, and"  # too long to enumerate within SAMPLED
 ADDITIVE = {"shapley"}  # promise that scores + base = output
@@ -157,14 +158,10 @@ def test_cancel_stops_and_leaves_the_model(tiny_model, tokenizer, method):
     stop = threading.Event()
     stop.set()
     with pytest.raises(liw.errors.CancelledJobError):
-        lm.stoppable(stop).scores(torch.tensor([[5]]), batches_readout())
+        lm.stoppable(stop).scores(
+            Inputs(torch.tensor([[5]])), Readout((), 1, lambda logits: logits[:, 0, :1])
+        )
     assert_same(before, state_of(model))
-
-
-def batches_readout():
-    from llm_interp_widgets.models.language_model import Readout
-
-    return Readout((), 1, lambda logits: logits[:, 0, :1])
 
 
 @methods

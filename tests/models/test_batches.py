@@ -10,7 +10,7 @@ from llm_interp_widgets.errors import ModelMemoryError, ParameterError
 from llm_interp_widgets.models import batches
 from llm_interp_widgets.models.batches import Coalitions
 from llm_interp_widgets.models.language_model import Readout
-from llm_interp_widgets.targets import LogProb, ask
+from llm_interp_widgets.targets import ask
 from llm_interp_widgets.text.features import pieces
 
 TEXT = "The capital of France is"
@@ -34,13 +34,13 @@ def count_rows(monkeypatch):
     from llm_interp_widgets.models.language_model import LanguageModel
 
     counted = []
-    forward = LanguageModel._forward
+    forward = LanguageModel.forward
 
-    def counting(self, readout, **inputs):
-        counted.append(len(inputs.get("input_ids", ())))
-        return forward(self, readout, **inputs)
+    def counting(self, inputs, readout):
+        counted.append(len(inputs.tokens))
+        return forward(self, inputs, readout)
 
-    monkeypatch.setattr(LanguageModel, "_forward", counting)
+    monkeypatch.setattr(LanguageModel, "forward", counting)
     return counted
 
 
@@ -88,15 +88,15 @@ def test_batch_is_halved_when_memory_ends_and_nothing_is_lost(tiny_lm, monkeypat
     expected = game(lm, target=3, filler=" of").values(some, 0)
     from llm_interp_widgets.models.language_model import LanguageModel
 
-    forward, sizes = LanguageModel._forward, []
+    forward, sizes = LanguageModel.forward, []
 
-    def small(self, readout, **inputs):
-        sizes.append(len(inputs["input_ids"]))
+    def small(self, inputs, readout):
+        sizes.append(len(inputs.tokens))
         if sizes[-1] > 3:
             raise RuntimeError(message)
-        return forward(self, readout, **inputs)
+        return forward(self, inputs, readout)
 
-    monkeypatch.setattr(LanguageModel, "_forward", small)
+    monkeypatch.setattr(LanguageModel, "forward", small)
     g = game(lm, target=3, filler=" of")
     assert g.values(some, 0) == pytest.approx(expected, abs=1e-5)
     scored = [size for size in sizes if size <= 3]
@@ -106,11 +106,11 @@ def test_batch_is_halved_when_memory_ends_and_nothing_is_lost(tiny_lm, monkeypat
 def test_out_of_memory_with_one_row_says_so(tiny_lm, monkeypatch):
     from llm_interp_widgets.models.language_model import LanguageModel
 
-    def full(self, readout, **inputs):
+    def full(self, inputs, readout):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     g = game(tiny_lm(), target=3)
-    monkeypatch.setattr(LanguageModel, "_forward", full)
+    monkeypatch.setattr(LanguageModel, "forward", full)
     with pytest.raises(ModelMemoryError, match="A single row of 5 tokens"):
         g.full()
 
@@ -118,48 +118,13 @@ def test_out_of_memory_with_one_row_says_so(tiny_lm, monkeypatch):
 def test_another_error_is_not_taken_for_memory(tiny_lm, monkeypatch):
     from llm_interp_widgets.models.language_model import LanguageModel
 
-    def broken(self, readout, **inputs):
+    def broken(self, inputs, readout):
         raise RuntimeError("shapes do not match")
 
     g = game(tiny_lm(), target=3)
-    monkeypatch.setattr(LanguageModel, "_forward", broken)
+    monkeypatch.setattr(LanguageModel, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         g.full()
-
-
-CHAT = [
-    {"role": "system", "content": "You are a helpful assistant and you answer in one word."},
-    {"role": "user", "content": "The capital of France is"},
-]
-TEMPLATE = (
-    "{% for m in messages %}<s>{{ m.role }} is here: {{ m.content }}</s>{% endfor %}<s>assistant"
-)
-
-
-@pytest.mark.parametrize("off", ["replace", "remove"])
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "bert"])
-def test_a_shared_beginning_is_read_once_and_changes_nothing(
-    tiny_lm, tokenizer, family, off, monkeypatch, count_rows
-):
-    monkeypatch.setattr(tokenizer, "chat_template", TEMPLATE)
-    lm = tiny_lm(family)
-    prompt = lm.encode([CHAT[1]])
-    columns = pieces(prompt, "token")
-    first = next(piece for piece in columns if not piece.special)
-    assert first.position >= batches._SHORTEST_PREFIX
-    readouts = ask(LogProb(" Paris"), lm, prompt).readouts
-
-    def scores():
-        g = Coalitions(lm, prompt, columns, readouts, off=off, filler=" of")
-        return g, g.values(rows(len(g.features), 16), 0)
-
-    with_prefix, shared = scores()
-    monkeypatch.setattr(batches, "_SHORTEST_PREFIX", 10**6)
-    without_prefix, whole = scores()
-    assert without_prefix._prefix is None
-    assert shared == pytest.approx(whole, abs=1e-4)
-    if family in ("llama", "gpt2", "qwen2", "neox"):
-        assert with_prefix._prefix is not None
 
 
 def test_removing_everything_leaves_an_anchor(tiny_lm):

@@ -11,7 +11,7 @@ import transformers
 
 import llm_interp_widgets as liw
 from llm_interp_widgets.errors import ModelError, PromptTooLongError, UnsupportedModelError
-from llm_interp_widgets.models.language_model import Readout
+from llm_interp_widgets.models.language_model import Inputs, Readout
 
 ANY = Readout((), 1, lambda logits: logits[:, 0, :1])
 
@@ -166,7 +166,7 @@ def test_mixed_modes_come_back_mixed(tiny_model, tokenizer):
     model = tiny_model("llama").train()
     model.model.layers[1].eval()
     before = [m.training for m in model.modules()]
-    liw.wrap(model, tokenizer).scores(torch.tensor([[5, 6]]), ANY)
+    liw.wrap(model, tokenizer).scores(Inputs(torch.tensor([[5, 6]])), ANY)
     assert [m.training for m in model.modules()] == before
 
 
@@ -180,7 +180,7 @@ def test_decoder_classifiers_score_the_last_token_whatever_their_pad_token(token
     model = transformers.LlamaForSequenceClassification(config).eval()
     lm = liw.wrap(model, tokenizer)
     ids = torch.tensor([[5, 6, 7], [5, 9, 2]])
-    got = lm.scores(ids, Readout((), 1, lambda logits: logits[:, 0]))
+    got = lm.scores(Inputs(ids), Readout((), 1, lambda logits: logits[:, 0]))
     hidden = model.model(ids).last_hidden_state[:, -1]
     assert got.numpy() == pytest.approx(model.score(hidden).detach().numpy(), abs=1e-5)
     assert model.config.pad_token_id == pad
