@@ -52,6 +52,8 @@ class Card:
         promises: Properties that hold, and are tested.
         caution: What the scores must not be taken for; shown with every picture.
         source: Paper.
+        additive: Scores are shares of output − base, so that those of a coarser piece are
+            their sum. Where they are not, a completeness gap says nothing.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Card:
     promises: str
     caution: str
     source: str
+    additive: bool = False
 
 
 class Method(Protocol):

@@ -38,6 +38,7 @@ class InputXGradient:
         promises="deterministic; adds up only where the model is linear",
         caution="A slope at one point, not an effect: saturated inputs get small scores.",
         source="Shrikumar et al. 2016",
+        additive=True,
     )
 
     def prepare(self, features: int, fillers: tuple[str, ...]) -> Self:  # noqa: ARG002

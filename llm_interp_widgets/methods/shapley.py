@@ -78,6 +78,7 @@ class Shapley:
         promises="adds up to output − base; standard errors; exact for few pieces",
         caution="Text with pieces switched off is unusual text; models may read it oddly.",
         source="Castro et al. 2009; Mitchell et al. 2022",
+        additive=True,
     )
 
     def __post_init__(self) -> None:

@@ -74,16 +74,17 @@ def attention(model: PreTrainedModel, name: str) -> Iterator[None]:
     """Use another attention implementation, e.g. ``"eager"``; put back on leaving."""
     with _door:
         lock = _switches.setdefault(model, threading.RLock())
-    configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}.values()
+    found: list[Any] = [m.config for m in model.modules() if hasattr(m, "config")]
+    configs = {id(config): config for config in found}.values()
     with lock:
-        before = [(config, config._attn_implementation) for config in configs]  # noqa: SLF001
+        before = [(config, config._attn_implementation) for config in configs]
         try:
             for config in configs:
-                config._attn_implementation = name  # noqa: SLF001 - transformers has no other way
+                config._attn_implementation = name
             yield
         finally:
             for config, implementation in before:
-                config._attn_implementation = implementation  # noqa: SLF001
+                config._attn_implementation = implementation
 
 
 def _look_up(*_: object) -> None:

@@ -15,7 +15,7 @@ from llm_interp_widgets.models import batches
 from llm_interp_widgets.models.language_model import Inputs, Readout
 
 PROMPT = "The capital of France is Paris, and"  # too long to enumerate within SAMPLED
-ADDITIVE = {"shapley"}  # promise that scores + base = output
+COMPLETE = {"shapley"}  # promise that scores + base = output
 FAMILIES = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2", "bert"]
 SAMPLED = {"shapley": {"evaluations": 90, "precision": None}}
 
@@ -65,7 +65,7 @@ def test_shape_and_finiteness(tiny_lm, family, method):
         assert (a.standard_error >= 0).all()
 
 
-@pytest.mark.parametrize("method", sorted(ADDITIVE))
+@pytest.mark.parametrize("method", sorted(COMPLETE))
 @families
 def test_scores_and_base_add_up(tiny_lm, family, method):
     a = attribute(tiny_lm(family), method)
