@@ -77,14 +77,14 @@ def attention(model: PreTrainedModel, name: str) -> Iterator[None]:
     found: list[Any] = [m.config for m in model.modules() if hasattr(m, "config")]
     configs = {id(config): config for config in found}.values()
     with lock:
-        before = [(config, config._attn_implementation) for config in configs]
+        before = [(config, config._attn_implementation) for config in configs]  # noqa: SLF001
         try:
             for config in configs:
-                config._attn_implementation = name
+                config._attn_implementation = name  # noqa: SLF001
             yield
         finally:
             for config, implementation in before:
-                config._attn_implementation = implementation
+                config._attn_implementation = implementation  # noqa: SLF001
 
 
 def _look_up(*_: object) -> None:
