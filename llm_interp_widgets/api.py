@@ -14,7 +14,7 @@ from llm_interp_widgets.errors import ModelError, ParameterError
 from llm_interp_widgets.jobs import Job, submit
 from llm_interp_widgets.methods import make
 from llm_interp_widgets.methods.base import Task
-from llm_interp_widgets.models.batches import fillers
+from llm_interp_widgets.models.fillers import fillers
 from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load
 from llm_interp_widgets.results import describe
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.methods.base import Method
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.partial import Partial
-    from llm_interp_widgets.targets import TargetLike
+    from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
@@ -49,7 +49,8 @@ def wrap(
     implementation, vocabulary.
 
     Args:
-        model: A decoder-only language model or a sequence classifier.
+        model: A decoder, an encoder-decoder, a masked language model, a sequence classifier or
+            a plain encoder.
         tokenizer: The tokenizer that goes with it.
         name: For provenance; where it was loaded from, or its class, by default.
 
@@ -87,12 +88,14 @@ def attribute(
 
     Args:
         lm: From ``load`` or ``wrap``.
-        prompt: A text, token ids, or a chat (a list of ``{"role", "content"}``).
-        target: What is explained. ``None``: the model's own top next token, or its
-            predicted label. A text: that continuation (its leading space belongs to it: " Paris"),
-            or the label of that name. A number: that token id, or that label. Or
-            ``LogProb``, ``Logit``, ``Prob``, ``Contrast``, ``Generate``, or a callable from
-            logits (row, vocabulary) to one scalar a row.
+        prompt: A text, token ids, a chat (a list of ``{"role", "content"}``), or two texts for
+            models that read pairs.
+        target: What is explained. ``None``: the model's own top next token, its predicted label,
+            or its guess at the masked token. A text: that continuation (its leading space belongs
+            to it: " Paris"), that answer of an encoder-decoder, the label of that name, or a text
+            to compare an encoder's embedding with. A number: that token id, or that label. Or
+            ``LogProb``, ``Logit``, ``Prob``, ``Contrast``, ``Generate``, ``Masked``,
+            ``Similarity``, or a callable from logits (row, vocabulary) to one scalar a row.
         method: A name from ``methods()``.
         granularity: ``"token"``, ``"word"``, ``"sentence"``, ``"turn"``, or character spans.
         seed: Of every random draw.
@@ -162,7 +165,8 @@ def _plan(
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")
     chosen = make(method, params)
-    encoded = lm.encode(prompt)
+    question = ask(target, lm, lm.encode(prompt))
+    encoded = question.prompt
     columns = pieces(encoded, granularity)
     features = require_features(columns)
     settings = _settings(chosen)
@@ -171,7 +175,6 @@ def _plan(
     chosen = chosen.prepare(len(features), () if removing else names)
     settings = _settings(chosen)
     names = names if removing else settings.get("filler", ())
-    question = ask(target, lm, encoded)
     about = About(
         prompt=encoded.text,
         inputs=columns,

@@ -45,7 +45,7 @@ MAX_CHUNK_BYTES = 256 * 1024
 Status = Literal["queued", "running", "done", "cancelled", "failed"]
 Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
 Level = Literal["plain", "warn", "bad"]
-Unit = Literal["logit", "log_prob", "prob", "value"]
+Unit = Literal["logit", "log_prob", "prob", "cosine", "value"]
 
 
 class TokenInfo(TypedDict):

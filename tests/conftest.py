@@ -55,6 +55,12 @@ FAMILIES = {
     ),
     "qwen2": ("Qwen2ForCausalLM", {"num_key_value_heads": 2}),
     "bert": ("BertForSequenceClassification", {"id2label": {0: "sad", 1: "neutral", 2: "glad"}}),
+    "bert_mlm": ("BertForMaskedLM", {}),
+    "bert_encoder": ("BertModel", {}),
+    "t5": ("T5ForConditionalGeneration", {"decoder_start_token_id": 0}),
+    "bart": ("BartForConditionalGeneration", {"decoder_start_token_id": 2}),
+    "roberta_mlm": ("RobertaForMaskedLM", {}),
+    "electra_mlm": ("ElectraForMaskedLM", {"embedding_size": 16}),
 }
 
 
@@ -129,10 +135,37 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _sizes(config_class: type) -> dict[str, int]:
+@pytest.fixture(scope="session")
+def pair_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """The same tokenizer with BERT's templates and token types."""
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, SPECIAL.index(name)) for name in ("[CLS]", "[SEP]")],
+    )
+    names = ("pad", "bos", "eos", "unk", "mask", "cls", "sep")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=CONTEXT,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **{f"{name}_token": token for name, token in zip(names, SPECIAL, strict=True)},
+    )
+
+
+def _sizes(config_class: type) -> dict[str, int | float]:
     """Small sizes under the names that this family's configuration gives them."""
     if config_class.__name__ == "GPT2Config":
         return {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 64, "n_positions": CONTEXT}
+    if config_class.__name__ == "T5Config":
+        return {"d_model": 32, "num_layers": 2, "num_heads": 4, "d_kv": 8, "d_ff": 64}
+    if config_class.__name__ == "BartConfig":
+        both = {"layers": 2, "attention_heads": 4, "ffn_dim": 64}
+        stacks = {f"{stack}_{k}": n for stack in ("encoder", "decoder") for k, n in both.items()}
+        return {"d_model": 32, "max_position_embeddings": CONTEXT, "init_std": 0.5} | stacks
     return {
         "hidden_size": 32,
         "num_hidden_layers": 2,
@@ -147,7 +180,8 @@ def tiny_model() -> Callable[..., PreTrainedModel]:
     """Return ``make(family, **config)``: a random 2-layer model, the same in every run.
 
     Families: llama (grouped queries), gpt2, neox, mistral (sliding window), gemma2 (soft cap),
-    qwen2, and bert (a classifier of three labels).
+    qwen2; bert (a classifier of three labels); bert_mlm, roberta_mlm and electra_mlm (masked
+    language models); bert_encoder; t5 and bart (encoder-decoders).
     """
     import torch
     import transformers

@@ -100,6 +100,7 @@ def test_custom(tiny_lm):
         (TEXT, liw.Contrast(" Paris", "London"), "“isLondon”"),
         (TEXT + " ", None, "ends in a space"),
         (TEXT, ".", ""),
+        ("Paris", " " + TEXT, "Are they swapped?"),
     ],
 )
 def test_a_likely_slip_with_spaces_is_shown(tiny_lm, prompt, target, note):
@@ -132,3 +133,8 @@ def test_a_likely_slip_with_spaces_is_shown(tiny_lm, prompt, target, note):
 def test_wrong_targets_say_what_is_right(tiny_lm, family, target, message):
     with pytest.raises(TargetError, match=message):
         liw.attribute(tiny_lm(family), TEXT, target)
+
+
+def test_swapped_prompt_and_label(tiny_lm):
+    with pytest.raises(TargetError, match="seem to be swapped"):
+        liw.attribute(tiny_lm("bert"), "Glad", "A film that made me laugh.")

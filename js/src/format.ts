@@ -6,6 +6,7 @@ export const MINUS = "\u2212";
 const THIN_SPACE = "\u2009";
 
 const UNITS: Record<Unit, string> = {
+  cosine: "cosine similarity",
   log_prob: "log-probability",
   logit: "logit",
   prob: "probability",

@@ -23,6 +23,7 @@ _UNITS: dict[str, str] = {
     "log_prob": "log-probability",
     "logit": "logit",
     "prob": "probability",
+    "cosine": "cosine similarity",
     "value": "value",
 }
 

@@ -17,10 +17,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from llm_interp_widgets.errors import ParameterError, UnknownMethodError, nearest
+from llm_interp_widgets.methods.attention_rollout import AttentionRollout
 from llm_interp_widgets.methods.base import MethodTable
+from llm_interp_widgets.methods.gradient_rollout import GradientRollout
 from llm_interp_widgets.methods.input_x_gradient import InputXGradient
+from llm_interp_widgets.methods.integrated_gradients import IntegratedGradients
 from llm_interp_widgets.methods.occlusion import Occlusion
+from llm_interp_widgets.methods.saliency import Saliency
 from llm_interp_widgets.methods.shapley import Shapley
+from llm_interp_widgets.methods.smooth_grad import SmoothGrad
 
 if TYPE_CHECKING:
     from llm_interp_widgets.methods.base import Method
@@ -29,6 +34,11 @@ METHODS: dict[str, type[Method]] = {
     "shapley": Shapley,
     "occlusion": Occlusion,
     "input_x_gradient": InputXGradient,
+    "saliency": Saliency,
+    "integrated_gradients": IntegratedGradients,
+    "smooth_grad": SmoothGrad,
+    "gradient_rollout": GradientRollout,
+    "attention_rollout": AttentionRollout,
 }
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError, nearest
-from llm_interp_widgets.models.batches import OFF, Coalitions
+from llm_interp_widgets.models.batches import Coalitions
+from llm_interp_widgets.models.fillers import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from llm_interp_widgets.methods.base import Task
-    from llm_interp_widgets.models.batches import Off
+    from llm_interp_widgets.models.fillers import Off
 
 
 @dataclass(slots=True)
@@ -46,8 +47,15 @@ class Budget:
 
 def game(task: Task, off: Off, filler: str | Sequence[str]) -> Coalitions:
     """Return the evaluator of this task's coalitions."""
+    question = task.question
     return Coalitions(
-        task.lm, task.prompt, task.pieces, task.question.readouts, off=off, filler=filler
+        task.lm,
+        task.prompt,
+        task.pieces,
+        question.readouts,
+        slot=question.slot,
+        off=off,
+        filler=filler,
     )
 
 

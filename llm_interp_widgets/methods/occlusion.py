@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from llm_interp_widgets.methods.base import Task
-    from llm_interp_widgets.models.batches import Off
+    from llm_interp_widgets.models.fillers import Off
 
 _ROWS_A_STEP = 8
 

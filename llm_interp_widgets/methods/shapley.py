@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from llm_interp_widgets.methods.base import Task
-    from llm_interp_widgets.models.batches import Coalitions, Off
+    from llm_interp_widgets.models.batches import Coalitions
+    from llm_interp_widgets.models.fillers import Off
 
 _MOST_FEATURES_EXACT = 20
 _DEFAULT_EVALUATIONS = 1_024

@@ -1,7 +1,7 @@
 """LanguageModel: a transformers model and its tokenizer, asked politely.
 
-What comes in: a model in memory. What goes out: logits for rows of token ids or of
-embeddings, gradients, and text as tokens.
+What comes in: a model in memory. What goes out: logits, or an encoder's hidden states, for
+rows of token ids or of embeddings, and text as tokens.
 
 Guarantees: the model is left exactly as it was, after success, error or cancel: training
 flags, ``requires_grad``, gradients, configuration. It is in eval mode, without parameter
@@ -14,7 +14,7 @@ import inspect
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,7 +24,9 @@ from llm_interp_widgets.errors import (
     PromptTooLongError,
     UnsupportedModelError,
 )
-from llm_interp_widgets.models.tokenize import encode
+from llm_interp_widgets.models.kinds import kind_of
+from llm_interp_widgets.models.passes import decoder_start, read
+from llm_interp_widgets.models.tokenize import encode, pair_of
 from llm_interp_widgets.models.visits import untouched
 from llm_interp_widgets.results.attribution import ModelInfo
 
@@ -36,10 +38,10 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from llm_interp_widgets.models.kinds import Kind
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.text.tokens import Prompt
 
-Kind = Literal["causal", "classifier"]
 _NO_LIMIT = 1_000_000
 
 
@@ -48,9 +50,11 @@ class Readout:
     """What to read from the model, independent of which features are on.
 
     Attributes:
-        suffix: Token ids teacher-forced after the prompt.
+        suffix: Token ids teacher-forced after the prompt; for an encoder-decoder, after the
+            token with which its decoder starts.
         keep: How many of the last positions have logits that are needed.
-        reduce: (rows, keep, vocabulary or labels) logits in float32 -> (rows, outputs).
+        reduce: (rows, keep, vocabulary or labels) logits in float32 -> (rows, outputs). An
+            encoder's last hidden states (rows, tokens, d) take their place.
     """
 
     suffix: tuple[int, ...]
@@ -71,6 +75,25 @@ class Inputs:
     tokens: Int[Tensor, "row token"] | Float[Tensor, "row token d"]
     segments: Int[Tensor, "row token"] | None = None
     slot: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        prompt: Prompt,
+        slot: int | None = None,
+        tokens: Int[Tensor, "row token"] | Float[Tensor, "row token d"] | None = None,
+    ) -> Inputs:
+        """Return rows as long as a prompt, with its token types.
+
+        Args:
+            prompt: The prompt.
+            slot: Which of its tokens a masked model is read at.
+            tokens: Ids or embeddings; by default one row, the prompt's own ids.
+        """
+        rows = torch.tensor([prompt.ids]) if tokens is None else tokens
+        if prompt.segments is None:
+            return cls(rows, None, slot)
+        return cls(rows, torch.tensor([prompt.segments]).expand(len(rows), -1), slot)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,7 +118,7 @@ class LanguageModel:
         """Check that this kind of model can be explained.
 
         Raises:
-            UnsupportedModelError: It is neither a decoder nor a sequence classifier.
+            UnsupportedModelError: It is of no kind that can be.
         """
         _ = self.kind
 
@@ -117,20 +140,19 @@ class LanguageModel:
 
     @cached_property
     def kind(self) -> Kind:
-        """``"causal"`` for decoder-only language models, ``"classifier"`` for classifiers."""
-        config = self.model.config
+        """What it is asked for.
+
+        ``"causal"`` for decoder-only language models, ``"classifier"`` for classifiers,
+        ``"masked"`` for models that fill in a masked token, ``"seq2seq"`` for
+        encoder-decoders, ``"encoder"`` for encoders without a head.
+        """
         names = [cls.__name__ for cls in type(self.model).__mro__]
-        one_stack = not config.is_encoder_decoder
-        if one_stack and any(name.endswith("ForSequenceClassification") for name in names):
-            return "classifier"
-        decoder = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
-        looks_ahead = _looks_ahead(names[0]) and getattr(config, "is_decoder", True) is False
-        if one_stack and decoder and not looks_ahead:
-            return "causal"
-        raise UnsupportedModelError(
-            f"{names[0]} cannot be explained yet. What can be: decoder-only language models "
-            "(…ForCausalLM) and sequence classifiers (…ForSequenceClassification)."
-        )
+        if self.model.main_input_name != "input_ids":
+            raise UnsupportedModelError(
+                f"{names[0]} reads {self.model.main_input_name}; only models of text can be "
+                "explained."
+            )
+        return kind_of(names, self.model.config, names[0])
 
     @property
     def device(self) -> torch.device:
@@ -163,12 +185,19 @@ class LanguageModel:
         return sum(p.numel() for p in self.model.parameters())
 
     @property
+    def layers(self) -> int:
+        """Number of blocks; 1 where the configuration does not say."""
+        return int(getattr(self.model.config.get_text_config(), "num_hidden_layers", None) or 1)
+
+    @property
     def context_length(self) -> int | None:
         """Longest input in tokens, or ``None`` where there is no limit."""
         config = self.model.config.get_text_config()
-        names = ("max_position_embeddings", "n_positions", "max_seq_len")
+        names = ["max_position_embeddings", "max_seq_len"]
+        if not hasattr(config, "relative_attention_num_buckets"):
+            names.append("n_positions")  # T5 names the length it was trained at, and reads more
         limits = [getattr(config, name, None) for name in names]
-        if self.kind == "classifier":
+        if self.kind in ("classifier", "masked", "encoder"):
             limits.append(self.tokenizer.model_max_length)
         limits.append(_learned_positions(self.model))
         known = [int(n) for n in limits if n and 0 < n < _NO_LIMIT]
@@ -176,12 +205,14 @@ class LanguageModel:
 
     @property
     def _embedding(self) -> torch.nn.Embedding:
-        embedding = self.model.get_input_embeddings()
+        has_two = self.kind == "seq2seq"
+        reader: Any = self.model.get_encoder() if has_two else self.model
+        embedding: torch.nn.Embedding = reader.get_input_embeddings()
         if not isinstance(getattr(embedding, "weight", None), torch.Tensor):
             raise UnsupportedModelError(
                 f"{type(self.model).__name__} has no input embedding table."
             )
-        return embedding  # type: ignore[return-value]
+        return embedding
 
     # ── text ──────────────────────────────────────────────────────────────────
 
@@ -192,6 +223,11 @@ class LanguageModel:
             PromptError: It is empty or of a kind that cannot be read.
             PromptTooLongError: It does not fit the model's context.
         """
+        if self.kind == "causal" and (pair := pair_of(prompt)):
+            raise PromptError(
+                f"{self.name} is a decoder and reads one text, not a pair. Write the prompt as "
+                f"it should stand: {pair[0][:20] + chr(10) + pair[1][:20]!r}."
+            )
         encoded = encode(self.tokenizer, prompt, add_special_tokens=True)
         self.check_ids(encoded.ids)
         self.check_length(len(encoded.tokens))
@@ -207,9 +243,15 @@ class LanguageModel:
                 "Load both from the same place."
             )
 
-    def check_length(self, tokens: int) -> None:
-        """Raise ``PromptTooLongError`` if so many tokens do not fit."""
+    def check_length(self, tokens: int, suffix: int = 0) -> None:
+        """Raise ``PromptTooLongError`` if so many tokens do not fit.
+
+        Args:
+            tokens: Of the prompt.
+            suffix: Teacher-forced after it; an encoder-decoder reads these by themselves.
+        """
         limit = self.context_length
+        tokens = max(tokens, 1 + suffix) if self.kind == "seq2seq" else tokens + suffix
         if limit is not None and tokens > limit:
             raise PromptTooLongError(
                 f"This takes {tokens} tokens; {self.name} reads {limit}. Shorten it by "
@@ -243,48 +285,37 @@ class LanguageModel:
         return embedded.detach().clone()
 
     @cached_property
-    def _accepts(self) -> frozenset[str]:
+    def accepts(self) -> frozenset[str]:
+        """Names of what the model's own ``forward`` can be given."""
         return frozenset(inspect.signature(self.model.forward).parameters)
 
     def forward(self, inputs: Inputs, readout: Readout) -> Float[Tensor, "row o"]:
         """Read rows; within ``untouched``, with whatever gradient mode is set."""
-        options: dict[str, Any] = {"return_dict": True}
-        if self.kind == "causal":
-            if "logits_to_keep" in self._accepts:
-                options["logits_to_keep"] = readout.keep
-            if "use_cache" in self._accepts:
-                options["use_cache"] = False
-        tokens = self._with_suffix(inputs.tokens.to(self.device), readout)
-        name = "inputs_embeds" if tokens.is_floating_point() else "input_ids"
-        logits: Tensor = self.model(**{name: tokens}, **options).logits
-        if self.kind == "classifier":
-            logits = logits[:, None]
-        return readout.reduce(logits[:, -readout.keep :].float())
-
-    def _with_suffix(self, tokens: Tensor, readout: Readout) -> Tensor:
-        if not readout.suffix:
-            return tokens
-        tail = torch.tensor([readout.suffix], device=tokens.device)
-        if tokens.is_floating_point():
-            tail = self.embed(tail)
-        return torch.cat([tokens, tail.expand(len(tokens), *tail.shape[1:])], dim=1)
+        return readout.reduce(read(self, inputs, readout).float())
 
     def top_tokens(self, ids: Sequence[int], count: int) -> tuple[int, ...]:
         """Return ``count`` greedily generated token ids; stops after an end-of-text token.
 
-        Uses the key/value cache where the model has one.
+        Uses the key/value cache where the model has one; an encoder reads the prompt once.
         """
-        self.check_length(len(ids) + count - 1)  # the last one is never read
+        has_two = self.kind == "seq2seq"
+        self.check_length(len(ids), count - 1)  # the last one is never read
         ends = _end_ids(self.model)
         tokens: list[int] = []
-        step = torch.tensor([list(ids)], device=self.device)
+        begun = [decoder_start(self)] if has_two else list(ids)
+        name = "decoder_input_ids" if has_two else "input_ids"
+        extra: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in self.accepts else {}
+        step = torch.tensor([begun], device=self.device)
         cache: Any = None
-        for _ in range(count):
+        for i in range(count):
             self.checkpoint()
             with self.untouched(), torch.inference_mode():
-                extra = {"logits_to_keep": 1} if "logits_to_keep" in self._accepts else {}
+                if has_two and i == 0:
+                    encoder: Any = self.model.get_encoder()
+                    prompt = torch.tensor([list(ids)], device=self.device)
+                    extra["encoder_outputs"] = encoder(input_ids=prompt, return_dict=True)
                 out = self.model(
-                    input_ids=step,
+                    **{name: step},
                     past_key_values=cache,
                     use_cache=count > 1,
                     return_dict=True,
@@ -295,15 +326,9 @@ class LanguageModel:
             if best in ends:
                 break
             cache = getattr(out, "past_key_values", None)
-            grown = [*ids, *tokens]
+            grown = [*begun, *tokens]
             step = torch.tensor([[best] if cache is not None else grown], device=self.device)
         return tuple(tokens)
-
-
-def _looks_ahead(name: str) -> bool:
-    """Whether a model of this class is an encoder unless its configuration says otherwise."""
-    families = ("Bert", "Electra", "Roberta", "Camembert", "XLMRoberta", "Rembert", "RoFormer")
-    return any(family.lower() in name.lower() for family in families)
 
 
 def _learned_positions(model: PreTrainedModel) -> int | None:

@@ -29,6 +29,7 @@ from llm_interp_widgets.errors import (
     UnsupportedModelError,
     nearest,
 )
+from llm_interp_widgets.models.kinds import auto_class
 from llm_interp_widgets.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
@@ -229,9 +230,19 @@ def _open(
         kind = _auto_class(config, origin)
         tokenizer = transformers.AutoTokenizer.from_pretrained(origin, **options)
         with _quiet():
-            model = kind.from_pretrained(origin, dtype=dtype, use_safetensors=True, **options)
+            model, found = kind.from_pretrained(
+                origin, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
+            )
     except Exception as error:  # whatever a damaged file makes the libraries raise
         raise _explained(origin, error) from error
+    # A pooler is never read; anything else that is missing was filled with random numbers.
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise UnsupportedModelError(
+            f"{origin!r} lacks {len(missing)} of the weights that a {type(model).__name__} needs "
+            f"({', '.join(missing[:3])}, …), which would be random. Correct 'architectures' in "
+            "its config.json, or save the whole model again."
+        )
     return model, tokenizer
 
 
@@ -285,12 +296,5 @@ def _cached_ids() -> list[str]:
 
 def _auto_class(config: PretrainedConfig, origin: str) -> Any:  # noqa: ANN401 - a factory
     names = list(getattr(config, "architectures", None) or [])
-    if any(name.endswith("ForSequenceClassification") for name in names):
-        return transformers.AutoModelForSequenceClassification
-    if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names):
-        return transformers.AutoModelForCausalLM
-    raise UnsupportedModelError(
-        f"{origin!r} is a {', '.join(names) or type(config).__name__}. What can be explained: "
-        "decoder-only language models (…ForCausalLM) and classifiers "
-        "(…ForSequenceClassification)."
-    )
+    whose = f"{origin!r} ({', '.join(names) or f'{type(config).__name__}, no architecture'})"
+    return getattr(transformers, auto_class(names, config, whose))

@@ -1,4 +1,4 @@
-"""From what the user gives (text, ids, a chat) to a Prompt, with any transformers tokenizer.
+"""From what the user gives (text, ids, a chat, a pair) to a Prompt, with any tokenizer.
 
 Guaranteed: nothing is cut, whatever truncation the tokenizer carries; the tokenizer is left as it
 was; a chat is rendered once, by the model's own template, and gets no second BOS; what stands for
@@ -9,9 +9,8 @@ tokenizer's own making.
 from __future__ import annotations
 
 import operator
-import threading
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llm_interp_widgets.errors import (
@@ -20,29 +19,31 @@ from llm_interp_widgets.errors import (
     PromptError,
     TargetError,
 )
-from llm_interp_widgets.text.chat import chat_segments, mark_turns
-from llm_interp_widgets.text.checks import ACCEPTED, check_messages, check_text
-from llm_interp_widgets.text.spelling import (
-    decoded_offsets,
-    readable_name,
-    searched_offsets,
-    spelled_offsets,
+from llm_interp_widgets.models._tokenizer import (
+    Raw,
+    answer_ids,
+    decode,
+    plain_ids,
+    spans,
+    special_ids,
+    tokenized,
+    vocabulary_name,
 )
+from llm_interp_widgets.text.chat import chat_segments, mark_turns
+from llm_interp_widgets.text.checks import ACCEPTED, check_messages, check_pair, check_text
+from llm_interp_widgets.text.spelling import readable_name
 from llm_interp_widgets.text.tokens import align
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from transformers import PreTrainedTokenizerBase
 
+    from llm_interp_widgets.models._tokenizer import Span
     from llm_interp_widgets.text.chat import Message
     from llm_interp_widgets.text.tokens import Prompt
 
-PromptLike: TypeAlias = str | Sequence[int] | Sequence[Mapping[str, object]]
-
-_Span: TypeAlias = tuple[int, int]
-
-_tokenizing = threading.RLock()
+PromptLike: TypeAlias = (
+    str | tuple[str, str] | list[str] | Sequence[int] | Sequence[Mapping[str, object]]
+)
 
 # What a text in mid-sentence is put behind to keep the tokenizer from treating it as a start.
 _ANCHORS = (":", "\n", "a", "1")
@@ -55,8 +56,9 @@ def encode(
 
     Args:
         tokenizer: The model's tokenizer.
-        prompt: A text; token ids, taken as they are; or a chat, rendered by the model's template
-            with the opening of the reply.
+        prompt: A text; token ids, taken as they are; a chat, rendered by the model's template
+            with the opening of the reply; or two texts, put together by the tokenizer's template
+            for pairs.
         add_special_tokens: Whether a text gets the model's special tokens. Ids and chats never
             get any: they already hold them.
 
@@ -66,7 +68,7 @@ def encode(
     Raises:
         EmptyPromptError: There is no text.
         PromptError: The prompt is of another type, holds lone surrogates or ids outside of the
-            vocabulary; or a chat cannot be rendered.
+            vocabulary; a chat cannot be rendered; or the tokenizer knows no pairs.
 
     Example:
         >>> encode(tokenizer, "Hello world").ids  # doctest: +SKIP
@@ -75,9 +77,12 @@ def encode(
     if isinstance(prompt, str):
         check_text(prompt, EmptyPromptError, "prompt")
         return _encode_text(tokenizer, prompt, add_special_tokens=add_special_tokens)
-    if hasattr(prompt, "tolist"):
-        prompt = prompt.tolist()
-    given: object = prompt
+    given: Any = prompt
+    if hasattr(given, "tolist"):
+        given = given.tolist()
+    pair = pair_of(given)
+    if pair is not None:
+        return _encode_pair(tokenizer, pair)
     if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray | memoryview):
         raise PromptError(f"A prompt cannot be a {type(given).__name__}. {ACCEPTED}")
     if not given:
@@ -85,6 +90,18 @@ def encode(
     if isinstance(given[0], Mapping):
         return _encode_chat(tokenizer, given)
     return _encode_ids(tokenizer, given)
+
+
+def pair_of(prompt: object) -> tuple[str, str] | None:
+    """Return the two texts of a pair; ``None`` for every other kind of prompt.
+
+    Raises:
+        PromptError: It is a list of texts, but not of two.
+    """
+    listed = isinstance(prompt, tuple | list) and len(prompt) > 0
+    if not listed or not all(isinstance(text, str) for text in prompt):  # type: ignore[attr-defined]
+        return None
+    return check_pair(prompt)  # type: ignore[arg-type]
 
 
 def encode_continuation(
@@ -113,7 +130,7 @@ def encode_continuation(
     """
     check_text(text, TargetError, "continuation")
     before = tuple(token.id for token in prompt.tokens if not token.added)
-    whole = _plain_ids(tokenizer, prompt.text + text)
+    whole = plain_ids(tokenizer, prompt.text + text)
     if len(whole) > len(before) and whole[: len(before)] == before:
         return whole[len(before) :]
     ids = _ids_in_mid_text(tokenizer, text)
@@ -123,6 +140,65 @@ def encode_continuation(
             "one visible character."
         )
     return ids
+
+
+def encode_answer(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """Return the ids with which an encoder-decoder writes a text, without special tokens.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        text: What it could answer.
+
+    Returns:
+        At least one id.
+
+    Raises:
+        TargetError: The text is empty, holds lone surrogates, or the tokenizer drops all of it.
+    """
+    check_text(text, TargetError, "answer")
+    ids = answer_ids(tokenizer, text)
+    if not ids:
+        raise TargetError(f"The tokenizer keeps nothing of the answer {text!r}: give a word.")
+    return ids
+
+
+def encode_at(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, slot: int, text: str
+) -> tuple[int, ...]:
+    """Return the ids with which a text stands in place of one of the prompt's tokens.
+
+    They are those between the prompt's other tokens when all is tokenised as one text. The
+    space before the token belongs to its place, so that ``"Paris"`` and ``" Paris"`` are the
+    same answer. A name of the vocabulary (``"##ing"``) is taken as it is.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        prompt: The prompt.
+        slot: Position of the token that the text takes the place of.
+        text: The text.
+
+    Returns:
+        At least one id.
+
+    Raises:
+        TargetError: The text is empty, holds lone surrogates, or the tokenizer drops all of it.
+    """
+    check_text(text, TargetError, "answer")
+    token = prompt.tokens[slot]
+    lead = token.text[: len(token.text) - len(token.text.lstrip())]
+    filled = text if text[0].isspace() else lead + text
+    before = tuple(t.id for t in prompt.tokens[:slot] if not t.added)
+    after = tuple(t.id for t in prompt.tokens[slot + 1 :] if not t.added)
+    whole = plain_ids(tokenizer, prompt.text[: token.start] + filled + prompt.text[token.end :])
+    stop = len(whole) - len(after)
+    if whole[: len(before)] == before and whole[stop:] == after and stop > len(before):
+        ids = whole[len(before) : stop]
+    else:
+        ids = _ids_in_mid_text(tokenizer, filled)
+    if not ids:
+        raise TargetError(f"The tokenizer keeps nothing of the answer {text!r}: give a word.")
+    named = tokenizer.get_vocab().get(text) if len(ids) > 1 else None
+    return ids if named is None else (int(named),)
 
 
 def encode_piece(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
@@ -162,7 +238,7 @@ def token_name(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
     Returns:
         For example ``" Par"``, ``"##ing"``, ``"«0xE4B8»"``.
     """
-    return readable_name(_vocabulary_name(tokenizer, token_id), _decode(tokenizer, [token_id]))
+    return readable_name(vocabulary_name(tokenizer, token_id), decode(tokenizer, [token_id]))
 
 
 def describe_ids(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
@@ -182,27 +258,52 @@ def describe_ids(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
 def _encode_text(
     tokenizer: PreTrainedTokenizerBase, text: str, *, add_special_tokens: bool
 ) -> Prompt:
-    ids, offsets, added = _tokenized(tokenizer, text, add_special_tokens=add_special_tokens)
-    names = [_vocabulary_name(tokenizer, i) for i in ids]
-    own = [None if is_added else name for name, is_added in zip(names, added, strict=True)]
-    spans = spelled_offsets(text, own) or offsets
-    if spans is None:
-        inner = [i for i, is_added in zip(ids, added, strict=True) if not is_added]
-        found = iter(_guessed_offsets(tokenizer, text, inner))
-        spans = [(0, 0) if is_added else next(found) for is_added in added]
-    return _aligned(tokenizer, text, ids, spans, added)
+    raw = tokenized(tokenizer, text, add_special_tokens=add_special_tokens)
+    found: list[Span] = [(0, 0)] * len(raw.ids)
+    for k, span in zip(raw.of(0), _spans_of(tokenizer, raw, 0, text), strict=True):
+        found[k] = span
+    return _aligned(tokenizer, text, raw, found)
+
+
+def _encode_pair(tokenizer: PreTrainedTokenizerBase, pair: tuple[str, str]) -> Prompt:
+    extra = [tokenizer.num_special_tokens_to_add(pair=pair) for pair in (True, False)]
+    if extra[0] <= extra[1]:
+        raise PromptError(
+            f"This model's tokenizer ({type(tokenizer).__name__}) has no template for a pair of "
+            "texts: nothing would stand between them. Write them as one text, as the model was "
+            "trained to read them."
+        )
+    raw = tokenized(tokenizer, *pair, add_special_tokens=True)
+    found: list[Span] = [(0, 0)] * len(raw.ids)
+    begin = 0
+    for which, part in enumerate(pair):
+        own = raw.of(which)
+        if not own:
+            raise EmptyPromptError(f"The tokenizer keeps no character of {part[:40]!r}.")
+        for k, (start, end) in zip(own, _spans_of(tokenizer, raw, which, part), strict=True):
+            found[k] = (begin + start, begin + end)
+        found[own[-1]] = (found[own[-1]][0], begin + len(part))
+        begin += len(part) + 1
+    border = raw.of(1)[0]
+    if raw.owners[border - 1] is None:  # the line break stands for what separates the texts
+        found[border - 1] = (len(pair[0]), len(pair[0]) + 1)
+    roles = ["first" if k < border else "second" for k in range(len(raw.ids))]
+    return _aligned(tokenizer, "\n".join(pair), raw, found, roles)
+
+
+def _spans_of(tokenizer: PreTrainedTokenizerBase, raw: Raw, which: int, text: str) -> list[Span]:
+    own = raw.of(which)
+    offsets = None if raw.offsets is None else [raw.offsets[k] for k in own]
+    return spans(tokenizer, text, [raw.ids[k] for k in own], offsets)
 
 
 def _encode_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[object]) -> Prompt:
     ids = _checked_ids(tokenizer, prompt)
-    text = _decode(tokenizer, ids)
-    again, offsets, _ = _tokenized(tokenizer, text, add_special_tokens=False)
-    spans = spelled_offsets(text, [_vocabulary_name(tokenizer, i) for i in ids])
-    if spans is None and again == ids:
-        spans = offsets
-    if spans is None:
-        spans = _guessed_offsets(tokenizer, text, ids)
-    return _aligned(tokenizer, text, ids, spans, [False] * len(ids))
+    text = decode(tokenizer, ids)
+    again = tokenized(tokenizer, text, add_special_tokens=False)
+    offsets = again.offsets if again.ids == ids else None
+    raw = Raw(ids, None, (0,) * len(ids), None)
+    return _aligned(tokenizer, text, raw, spans(tokenizer, text, ids, offsets))
 
 
 def _encode_chat(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[object]) -> Prompt:
@@ -248,125 +349,27 @@ def _render(
 def _aligned(
     tokenizer: PreTrainedTokenizerBase,
     text: str,
-    ids: Sequence[int],
-    spans: Sequence[_Span],
-    added: Sequence[bool],
+    raw: Raw,
+    found: Sequence[Span],
+    roles: Sequence[str] | None = None,
 ) -> Prompt:
-    reserved = _special_ids(tokenizer)
-    special = [is_added or i in reserved for i, is_added in zip(ids, added, strict=True)]
+    reserved = special_ids(tokenizer)
+    special = [owner is None or i in reserved for i, owner in zip(raw.ids, raw.owners, strict=True)]
     names = [
-        _vocabulary_name(tokenizer, i) if is_special else ""
-        for i, is_special in zip(ids, special, strict=True)
+        vocabulary_name(tokenizer, i) if is_special else ""
+        for i, is_special in zip(raw.ids, special, strict=True)
     ]
-    return align(text, ids, spans, special, names=names)
-
-
-def _tokenized(
-    tokenizer: PreTrainedTokenizerBase, text: str, *, add_special_tokens: bool
-) -> tuple[tuple[int, ...], list[_Span] | None, list[bool]]:
-    """Return ids, the tokenizer's own offsets if it has any, and which ids it added."""
-    if not tokenizer.is_fast:
-        inner = _plain_ids(tokenizer, text)
-        ids = inner
-        if add_special_tokens:
-            ids = tuple(tokenizer(text, verbose=False)["input_ids"])
-        stop = len(ids) - len(inner) + 1
-        first = next((k for k in range(stop) if ids[k : k + len(inner)] == inner), None)
-        if first is None:
-            return ids, None, [i in tokenizer.all_special_ids for i in ids]
-        return ids, None, [not first <= k < first + len(inner) for k in range(len(ids))]
-    with _untouched(tokenizer):
-        found = tokenizer(
-            text,
-            add_special_tokens=add_special_tokens,
-            truncation=False,
-            padding=False,
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
-            verbose=False,
-        )
-    offsets = [(int(start), int(end)) for start, end in found["offset_mapping"]]
-    return tuple(found["input_ids"]), offsets, [bool(m) for m in found["special_tokens_mask"]]
-
-
-def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    with _untouched(tokenizer):
-        found = tokenizer(
-            text, add_special_tokens=False, truncation=False, padding=False, verbose=False
-        )
-    return tuple(found["input_ids"])
-
-
-@contextmanager
-def _untouched(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
-    """Put back the truncation and padding that tokenising without them switches off.
-
-    One thread at a time: another's putting back, half-way, would cut this one's text.
-    """
-    with _tokenizing:
-        yield from _put_back(tokenizer)
-
-
-def _put_back(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
-    backend: Any = getattr(tokenizer, "backend_tokenizer", None) if tokenizer.is_fast else None
-    if backend is None:
-        yield
-        return
-    truncation, padding = backend.truncation, backend.padding
-    split_special = backend.encode_special_tokens
-    try:
-        yield
-    finally:
-        if truncation is not None:
-            backend.enable_truncation(**truncation)
-        if padding is not None:
-            backend.enable_padding(**padding)
-        if backend.encode_special_tokens != split_special:
-            backend.encode_special_tokens = split_special
+    prompt = align(text, raw.ids, found, special, names=names, roles=roles)
+    return replace(prompt, segments=raw.segments)
 
 
 def _ids_in_mid_text(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
     for anchor in _ANCHORS:
-        before = _plain_ids(tokenizer, anchor)
-        whole = _plain_ids(tokenizer, anchor + text)
+        before = plain_ids(tokenizer, anchor)
+        whole = plain_ids(tokenizer, anchor + text)
         if before and len(whole) > len(before) and whole[: len(before)] == before:
             return whole[len(before) :]
-    return _plain_ids(tokenizer, text)
-
-
-def _guessed_offsets(
-    tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int]
-) -> list[_Span]:
-    reserved = _special_ids(tokenizer)
-    joined, spans = decoded_offsets(
-        ids, lambda window: _decode(tokenizer, window), [i in reserved for i in ids]
-    )
-    if joined == text:
-        return spans
-    return searched_offsets(text, [joined[start:end] for start, end in spans])
-
-
-def _decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    return str(
-        tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    )
-
-
-def _vocabulary_name(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
-    return str(tokenizer.convert_ids_to_tokens(int(token_id)))
-
-
-def _special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Return the ids of special tokens; the one for unknown words stands for text."""
-    declared = {
-        i for i, token in getattr(tokenizer, "added_tokens_decoder", {}).items() if token.special
-    }
-    structural = {
-        getattr(tokenizer, f"{kind}_token_id", None)
-        for kind in ("bos", "eos", "cls", "sep", "mask")
-    }
-    unknown = {getattr(tokenizer, "unk_token_id", None)} - structural
-    return frozenset((declared | set(tokenizer.all_special_ids)) - unknown)
+    return plain_ids(tokenizer, text)
 
 
 def _checked_ids(tokenizer: PreTrainedTokenizerBase, ids: Sequence[object]) -> tuple[int, ...]:

@@ -40,13 +40,15 @@ class _Visit:
 
 _visits: weakref.WeakKeyDictionary[PreTrainedModel, _Visit] = weakref.WeakKeyDictionary()
 _switches: weakref.WeakKeyDictionary[PreTrainedModel, threading.RLock] = weakref.WeakKeyDictionary()
+_usual: dict[int, str] = {}  # what switched configurations had, by their id
 _door = threading.RLock()  # the garbage collector may run a visitor's end inside
 
 
 class _Here(threading.local):
-    """The stop event of the visitor on this thread; another thread's pass is none of ours."""
+    """The visitor on this thread; another thread's pass is none of ours."""
 
     stop: threading.Event | None = None
+    positions: slice | None = None
 
 
 _here = _Here()
@@ -70,6 +72,21 @@ def untouched(model: PreTrainedModel, stop: threading.Event | None = None) -> It
 
 
 @contextmanager
+def logits_at(positions: slice) -> Iterator[None]:
+    """Let the language head of visited models see these positions only.
+
+    A masked model has logits for every token, and one is read. What a model does with its
+    logits afterwards still sees the whole vocabulary. Where the head is no module of its own,
+    nothing changes.
+    """
+    outer, _here.positions = _here.positions, positions
+    try:
+        yield
+    finally:
+        _here.positions = outer
+
+
+@contextmanager
 def attention(model: PreTrainedModel, name: str) -> Iterator[None]:
     """Use another attention implementation, e.g. ``"eager"``; put back on leaving."""
     with _door:
@@ -79,12 +96,27 @@ def attention(model: PreTrainedModel, name: str) -> Iterator[None]:
     with lock:
         before = [(config, config._attn_implementation) for config in configs]  # noqa: SLF001
         try:
+            _usual.update((id(config), implementation) for config, implementation in before)
             for config in configs:
                 config._attn_implementation = name  # noqa: SLF001
             yield
         finally:
             for config, implementation in before:
                 config._attn_implementation = implementation  # noqa: SLF001
+                _usual.pop(id(config), None)
+
+
+def usual_attention(config: object) -> str | None:
+    """Return what a configuration had before it was switched; ``None`` if it was not."""
+    return _usual.get(id(config))
+
+
+def _narrow(_: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    if _here.positions is None or not given or given[0].ndim != 3:
+        return None
+    # Contiguous: a view of each row's last token would make torch multiply row by row, and
+    # read the whole vocabulary's weights for each.
+    return (given[0][:, _here.positions].contiguous(), *given[1:])
 
 
 def _look_up(*_: object) -> None:
@@ -111,11 +143,14 @@ def _enter(model: PreTrainedModel) -> None:
             module.training = False
         for parameter in trainable:
             parameter.requires_grad_(False)  # noqa: FBT003 - torch's API
-        hooks = [layer.register_forward_pre_hook(_look_up) for layer in _layers(model)]
+        hooks = [layer.register_forward_pre_hook(_look_up) for layer in blocks(model)]
+        head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        if head is not None:
+            hooks.append(head.register_forward_pre_hook(_narrow))
         _visits[model] = _Visit(1, training, trainable, pad, hooks)
 
 
-def _layers(model: PreTrainedModel) -> list[torch.nn.Module]:
+def blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
     """Return the model's blocks: what stands in its outermost lists of modules."""
     lists = {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.ModuleList)}
     outer = [n for n in lists if not any(n != o and n.startswith(f"{o}.") for o in lists)]

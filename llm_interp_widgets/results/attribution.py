@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 FORMAT = 1
-Unit = Literal["logit", "log_prob", "prob", "value"]
+Unit = Literal["logit", "log_prob", "prob", "cosine", "value"]
 Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
 
 _ARRAYS = (
@@ -101,7 +101,7 @@ class Attribution:
         params: Its parameters, as plain JSON values; "auto" is resolved.
         granularity: What was switched off together.
         target: What was explained, in words.
-        unit: ``"logit"``, ``"log_prob"``, ``"prob"`` or ``"value"``.
+        unit: ``"logit"``, ``"log_prob"``, ``"prob"``, ``"cosine"`` or ``"value"``.
         prompt: The text, rendered.
         model: Which model, in which precision, where.
         seed: Seed of the sampling.

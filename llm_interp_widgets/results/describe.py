@@ -27,6 +27,7 @@ UNIT_NAMES: dict[str, str] = {
     "logit": "logit",
     "log_prob": "log-probability",
     "prob": "probability",
+    "cosine": "cosine similarity",
     "value": "value",
 }
 

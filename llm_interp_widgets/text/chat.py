@@ -17,12 +17,11 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from llm_interp_widgets.errors import PromptError
-from llm_interp_widgets.text.tokens import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llm_interp_widgets.text.tokens import Token
+    from llm_interp_widgets.text.tokens import Prompt, Token
 
 Message: TypeAlias = Mapping[str, object]
 
@@ -117,7 +116,7 @@ def mark_turns(prompt: Prompt, segments: Sequence[Segment]) -> Prompt:
             owner = _owner(prompt.text, token, touched)
         is_special = token.special or not owner.is_content
         tokens.append(replace(token, role=owner.role, special=is_special))
-    return Prompt(prompt.text, tuple(tokens))
+    return replace(prompt, tokens=tuple(tokens))
 
 
 def _owner(text: str, token: Token, touched: Sequence[Segment]) -> Segment:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from llm_interp_widgets.errors import InterpError
 
 ACCEPTED = (
-    "Give a text (str), token ids (a list of integers) or a chat "
-    '([{"role": "user", "content": "…"}, …]).'
+    "Give a text (str), token ids (a list of integers), a chat "
+    '([{"role": "user", "content": "…"}, …]) or a pair of texts (("…", "…")).'
 )
 
 
@@ -74,6 +74,34 @@ def check_text(text: object, error: type[InterpError], what: str) -> str:
         raise error(f"The {what} is empty: give at least one character.")
     _check_surrogates(text, PromptError if error is EmptyPromptError else error, what)
     return text
+
+
+def check_pair(texts: Sequence[str]) -> tuple[str, str]:
+    """Return two texts if there are exactly two, neither empty, both Unicode.
+
+    Args:
+        texts: What the user gave.
+
+    Returns:
+        The same texts.
+
+    Raises:
+        PromptError: There is another number of them, or one cannot be read.
+
+    Example:
+        >>> check_pair(["It rains.", "It is wet."])
+        ('It rains.', 'It is wet.')
+    """
+    if len(texts) != 2:
+        raise PromptError(
+            f"A list of {len(texts)} texts is no prompt: one text is given as it is, and models "
+            "that compare texts read exactly two."
+        )
+    first, second = (
+        check_text(text, EmptyPromptError, f"{which} text of the pair")
+        for which, text in zip(("first", "second"), texts, strict=True)
+    )
+    return first, second
 
 
 def _check_surrogates(text: str, error: type[InterpError], what: str) -> None:

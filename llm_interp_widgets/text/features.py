@@ -36,10 +36,11 @@ def pieces(prompt: Prompt, granularity: Granularity = "token") -> tuple[Token, .
 
     Args:
         prompt: The prompt.
-        granularity: ``"token"``, ``"word"``, ``"sentence"``, ``"turn"`` (one piece a chat turn;
-            a prompt without turns is one piece), or character spans ``(start, end)`` of the
-            prompt's text, each a feature; what lies between them makes features of its own. A
-            token belongs to the first span that holds one of its characters other than a space.
+        granularity: ``"token"``, ``"word"``, ``"sentence"``, ``"turn"`` (one piece a chat turn or
+            text of a pair; a prompt without turns is one piece), or character spans
+            ``(start, end)`` of the prompt's text, each a feature; what lies between them makes
+            features of its own. A token belongs to the first span that holds one of its
+            characters other than a space.
 
     Returns:
         Pieces that cover all model positions in order.

@@ -29,7 +29,7 @@ class Token:
         start: First character of the prompt.
         end: One past the last character of the prompt.
         special: Special token or chat markup: shown, but never switched off.
-        role: Chat role of the turn it belongs to.
+        role: Chat role of the turn it belongs to; ``"first"`` or ``"second"`` in a pair.
         position: First position in the model's input. Position, never text, is the key.
         size: Number of model positions it covers.
     """
@@ -51,10 +51,18 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A text and its tokens, one per model position, in order."""
+    """A text and its tokens, one per model position, in order.
+
+    Attributes:
+        text: The text; of a pair, both texts with a line break between them.
+        tokens: Its tokens.
+        segments: Which text of a pair each token belongs to, as the tokenizer numbers them;
+            ``None`` where all are of one type.
+    """
 
     text: str
     tokens: tuple[Token, ...]
+    segments: tuple[int, ...] | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:

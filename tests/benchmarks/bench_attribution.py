@@ -1,55 +1,52 @@
-"""How much time attribution adds to the bare forward passes, and how shap compares.
+"""What attribution costs beside the bare forward passes, and beside the peers.
 
-Contenders alternate in one process (A B C A B C …); ratios are taken within a round, and
-their median is reported, in wall-clock and in CPU seconds. The *bare bound* is the same
-masked inputs through the same model in the same batches and nothing else.
-
-``make bench`` writes ``build/bench.md``.
+The *bare bound* is the same masked inputs through the same model in length-sorted batches,
+logits at the last position only, and nothing else. Every contender is given as many
+evaluations. ``make bench`` writes ``build/bench.md``; ``BENCH_ROUNDS`` and
+``BENCH_EVALUATIONS`` make it shorter.
 """
 
 from __future__ import annotations
 
-import statistics
+import os
 import time
-from pathlib import Path
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
 import llm_interp_widgets as liw
-from llm_interp_widgets.models.language_model import LanguageModel
+from llm_interp_widgets.models.batches import Coalitions
 
-ROUNDS = 3
-EVALUATIONS = 120
+EVALUATIONS = int(os.environ.get("BENCH_EVALUATIONS", "500"))
 TEXT = (
     "The old harbour of Marseille has been a place of trade since the Greeks arrived, and "
     "today it is one of the largest ports of the whole country of France, whose capital is"
 )
-REPORT = Path(__file__).parents[2] / "build" / "bench.md"
+ROWS_A_BATCH = 64  # of the peers' callables
 
 
-def timed(work):
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
+@pytest.fixture(autouse=True)
+def _peers_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
-def recorded_batches(lm, run):
-    """The inputs that a run sends through the model, batch by batch."""
-    batches = []
-    forward = LanguageModel.forward
+@pytest.fixture
+def rows_asked(monkeypatch):
+    """Every input that a run of ours scores."""
+    asked = []
+    row = Coalitions._row
 
-    def recording(self, inputs, readout):
-        batches.append(inputs.tokens.clone())
-        return forward(self, inputs, readout)
+    def recording(self, features, filler):
+        found = row(self, features, filler)
+        asked.append(found.ids)
+        return found
 
-    LanguageModel.forward = recording
-    try:
-        run()
-    finally:
-        LanguageModel.forward = forward
-    return batches
+    monkeypatch.setattr(Coalitions, "_row", recording)
+    return asked
 
 
 def prompt_of(lm, tokens):
@@ -57,62 +54,222 @@ def prompt_of(lm, tokens):
     return (ids * (tokens // len(ids) + 1))[-tokens:]
 
 
-@pytest.mark.parametrize("tokens", [32, 64])
-def test_shapley_next_token(lm, tokens):
+def bare(lm, rows):
+    """Send rows through the model in sorted batches, and do nothing else."""
+    rows = sorted(rows, key=len)
+    keep = {"logits_to_keep": 1, "use_cache": False} if lm.kind == "causal" else {}
+
+    def run():
+        start = 0
+        with torch.inference_mode():
+            while start < len(rows):
+                length = len(rows[start])
+                same = [r for r in rows[start:] if len(r) == length]
+                batch = same[: max(1, 2_048 // length)]
+                lm.model(input_ids=torch.tensor(np.stack(batch), device=lm.device), **keep)
+                start += len(batch)
+
+    return run
+
+
+# ── a language model's next token ─────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("tokens", [32, 128])
+@pytest.mark.parametrize("method", ["shapley", "owen"])
+def test_next_token(lm, tokens, method, rows_asked, compare):
     shap = pytest.importorskip("shap")
     ids = prompt_of(lm, tokens)
-    evaluations = max(EVALUATIONS, 2 * tokens + 1)
+    text = lm.encode(ids).text
     target = lm.top_tokens(ids, 1)[0]
-    (filler,) = lm.tokenizer(" the", add_special_tokens=False).input_ids
+    evaluations = max(EVALUATIONS, 2 * tokens + 2)
+    tokenizer = lm.tokenizer
 
     def ours():
-        liw.attribute(lm, ids, target, evaluations=evaluations, precision=None, filler=" the")
+        liw.attribute(
+            lm, ids, target, method, evaluations=evaluations, precision=None, filler=" the"
+        )
 
-    batches = recorded_batches(lm, ours)
-    inputs = sum(len(batch) for batch in batches)
+    ours()
+    scored = list(rows_asked)
 
-    def bare():
-        with torch.inference_mode():
-            for batch in batches:
-                lm.model(input_ids=batch, logits_to_keep=1, use_cache=False)
-
-    def predict(masks):
-        rows = torch.from_numpy(np.where(np.asarray(masks, dtype=bool), np.array(ids), filler))
+    def predict(texts):
+        """A callable as shap's users write it: padded batches, all logits."""
         values = []
         with torch.inference_mode():
-            for batch in rows.split(64):
-                logits = lm.model(input_ids=batch).logits[:, -1]
+            for at in range(0, len(texts), ROWS_A_BATCH):
+                batch = tokenizer(
+                    [str(t) for t in texts[at : at + ROWS_A_BATCH]],
+                    return_tensors="pt", padding=True, padding_side="left",
+                ).to(lm.device)  # fmt: skip
+                position = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+                logits = lm.model(**batch, position_ids=position).logits[:, -1]
                 values.append(logits.log_softmax(-1)[:, target])
-        return torch.cat(values).numpy()
+        return torch.cat(values).cpu().numpy()
 
-    # shap's permutation explainer, given a callable that is batched as well as it can be
-    explainer = shap.explainers.Permutation(
-        predict, shap.maskers.Independent(np.zeros((1, tokens)), max_samples=1), seed=0
-    )
+    algorithm = {"shapley": "permutation", "owen": "partition"}[method]
+    masker = shap.maskers.Text(tokenizer, mask_token=" the")
+    explainer = shap.Explainer(predict, masker, algorithm=algorithm)
 
     def theirs():
-        explainer(np.ones((1, tokens)), max_evals=inputs, silent=True)
+        explainer([text], max_evals=len(scored), silent=True)
 
-    contenders = {"bare": bare, "llm_interp_widgets": ours, "shap, batched callable": theirs}
-    for work in contenders.values():  # warm
-        work()
-    rounds = [{name: timed(work) for name, work in contenders.items()} for _ in range(ROUNDS)]
-    lines = [
-        f"\n### Shapley, next token, {tokens} tokens, {inputs} inputs\n",
-        "| contender | × bare, wall | × bare, CPU | seconds |",
-        "|---|---|---|---|",
-    ]
-    for name in contenders:
-        ratios = [
-            statistics.median(r[name][clock] / r["bare"][clock] for r in rounds) for clock in (0, 1)
-        ]
-        seconds = statistics.median(r[name][0] for r in rounds)
-        lines.append(f"| {name} | {ratios[0]:.2f} | {ratios[1]:.2f} | {seconds:.2f} |")
-    report(lines)
+    compare(
+        f"{method}, next token, {tokens} tokens, {len(scored)} inputs",
+        {
+            "bare": bare(lm, scored),
+            "llm_interp_widgets": ours,
+            f"shap {algorithm}, batched callable": theirs,
+        },
+    )
 
 
-def test_first_partial(lm):
-    """What a reader waits for: seconds until the first scores, against the whole run."""
+@pytest.mark.parametrize("tokens", [128])
+def test_overhead_of_the_evaluator(lm, tokens, rows_asked, compare):
+    """Without anything to share: random coalitions, which part early."""
+    prompt = lm.encode(prompt_of(lm, tokens))
+    from llm_interp_widgets.targets import ask
+    from llm_interp_widgets.text.features import pieces
+
+    readouts = ask(5, lm, prompt).readouts
+    random = np.random.default_rng(0)
+    coalitions = random.random((64, tokens)) < 0.5
+    coalitions[:, 0] = random.random(64) < 0.5
+
+    def ours():
+        Coalitions(lm, prompt, pieces(prompt, "token"), readouts, filler=" the").values(
+            coalitions, 0
+        )
+
+    ours()
+    compare(
+        f"evaluator, {len(coalitions)} random coalitions of {tokens} tokens",
+        {"bare": bare(lm, list(rows_asked)), "llm_interp_widgets": ours},
+    )
+
+
+# ── captum on a continuation ──────────────────────────────────────────────────
+
+
+def test_continuation(lm, compare):
+    captum = pytest.importorskip("captum.attr")
+    text = "The old harbour of Marseille has been a place of trade since the Greeks"
+    continuation = " arrived there in ships from the east of the sea,"
+    prompt = lm.encode(text)
+    tokens, written = len(prompt.tokens), len(lm.tokenizer(continuation).input_ids)
+    skipped = list(lm.tokenizer.all_special_ids)
+    given = captum.TextTokenInput(text, lm.tokenizer, skip_tokens=skipped, baselines=260)
+
+    def captums(method, **options):
+        attribution = captum.LLMAttribution(method(lm.model), lm.tokenizer)
+        return lambda: attribution.attribute(given, target=continuation, **options)
+
+    compare(
+        f"leave one out, {written} tokens after {tokens}",
+        {
+            "llm_interp_widgets": lambda: liw.attribute(
+                lm, text, continuation, "occlusion", filler=" the"
+            ),
+            "captum LLMAttribution(FeatureAblation)": captums(captum.FeatureAblation),
+        },
+    )
+    samples = 4
+    compare(
+        f"Shapley sampling, {samples * tokens} evaluations, {written} tokens after {tokens}",
+        {
+            "llm_interp_widgets": lambda: liw.attribute(
+                lm, text, continuation, evaluations=samples * tokens + 1, precision=None,
+                filler=" the",
+            ),
+            "captum LLMAttribution(ShapleyValueSampling)": captums(
+                captum.ShapleyValueSampling, n_samples=samples
+            ),
+        },
+    )  # fmt: skip
+
+
+# ── an encoder classifier ─────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def classifier(minilm):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # the head is new, and that is meant
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(minilm, num_labels=2)
+    return liw.wrap(model.eval(), AutoTokenizer.from_pretrained(minilm), "MiniLM with a new head")
+
+
+REVIEW = (
+    "A quiet and beautifully shot film whose slow first hour is worth every minute of it, "
+    "although the ending left nearly everybody in the room wanting a little more"
+)
+
+
+def callables(lm):
+    """The two ways in which shap and lime are handed a classifier."""
+    from transformers import TextClassificationPipeline
+
+    pipeline = TextClassificationPipeline(model=lm.model, tokenizer=lm.tokenizer, top_k=None)
+
+    def through_pipeline(texts):
+        found = pipeline([str(text) for text in texts])
+        return np.array([[s["score"] for s in sorted(f, key=lambda s: s["label"])] for f in found])
+
+    def batched(texts):
+        values = []
+        with torch.inference_mode():
+            for at in range(0, len(texts), ROWS_A_BATCH):
+                some = [str(text) for text in texts[at : at + ROWS_A_BATCH]]
+                batch = lm.tokenizer(some, return_tensors="pt", padding=True).to(lm.device)
+                values.append(lm.model(**batch).logits.softmax(-1))
+        return torch.cat(values).cpu().numpy()
+
+    return {"pipeline": through_pipeline, "batched callable": batched}
+
+
+def test_classifier_against_shap(classifier, rows_asked, compare):
+    shap = pytest.importorskip("shap")
+
+    def ours():
+        liw.attribute(classifier, REVIEW, liw.Prob(1), "owen", evaluations=EVALUATIONS)
+
+    ours()
+    scored = list(rows_asked)
+    contenders = {"bare": bare(classifier, scored), "llm_interp_widgets": ours}
+    for name, predict in callables(classifier).items():
+        explainer = shap.Explainer(predict, shap.maskers.Text(classifier.tokenizer))
+        contenders[f"shap partition, {name}"] = lambda explainer=explainer: explainer(
+            [REVIEW], max_evals=len(scored), silent=True
+        )
+    compare(f"owen, classifier, 32 tokens, {len(scored)} inputs", contenders)
+
+
+def test_classifier_against_lime(classifier, rows_asked, compare):
+    lime_text = pytest.importorskip("lime.lime_text")
+    samples = 2 * EVALUATIONS
+
+    def ours():
+        liw.attribute(
+            classifier, REVIEW, liw.Prob(1), "lime", granularity="word", evaluations=samples
+        )
+
+    ours()
+    contenders = {"bare": bare(classifier, list(rows_asked)), "llm_interp_widgets": ours}
+    for name, predict in callables(classifier).items():
+        explainer = lime_text.LimeTextExplainer(random_state=0, bow=False, mask_string="[MASK]")
+        contenders[f"lime, {name}"] = lambda e=explainer, p=predict: e.explain_instance(
+            REVIEW, p, num_features=40, num_samples=samples
+        )
+    compare(f"lime, classifier, {samples} samples", contenders)
+
+
+# ── what a reader waits for ───────────────────────────────────────────────────
+
+
+def test_first_partial(lm, report):
     ids = prompt_of(lm, 64)
     lines = [
         "\n### First scores on a 64-token prompt, all defaults\n",
@@ -122,20 +279,11 @@ def test_first_partial(lm):
     for run in range(2):
         started = time.perf_counter()
         widget = liw.explain(lm, ids, evaluations=600)
-        while not np.isfinite(widget.job.progress.merged.scores).all():
+        while not np.isfinite(widget.job.progress.merged.scores).any():
             time.sleep(0.005)
         first = time.perf_counter() - started
         widget.result()
-        whole = time.perf_counter() - started
         lines.append(f"| first scores, run {run + 1} | {first:.2f} |")
-        lines.append(f"| whole run {run + 1} | {whole:.2f} |")
+        lines.append(f"| whole run {run + 1} | {time.perf_counter() - started:.2f} |")
         widget.close()
     report(lines)
-
-
-def report(lines):
-    text = "\n".join(lines)
-    print(text)
-    REPORT.parent.mkdir(exist_ok=True)
-    with REPORT.open("a", encoding="utf-8") as file:
-        file.write(text + "\n")

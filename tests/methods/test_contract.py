@@ -11,13 +11,17 @@ import torch
 import llm_interp_widgets as liw
 from llm_interp_widgets.errors import NonFiniteError
 from llm_interp_widgets.methods import METHODS
-from llm_interp_widgets.models import batches
+from llm_interp_widgets.models import scoring
 from llm_interp_widgets.models.language_model import Inputs, Readout
 
 PROMPT = "The capital of France is Paris, and"  # too long to enumerate within SAMPLED
 COMPLETE = {"shapley"}  # promise that scores + base = output
 FAMILIES = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2", "bert"]
-SAMPLED = {"shapley": {"evaluations": 90, "precision": None}}
+SAMPLED = {
+    "shapley": {"evaluations": 90, "precision": None},
+    "smooth_grad": {"samples": 8, "precision": None},
+    "integrated_gradients": {"steps": 24},
+}
 
 methods = pytest.mark.parametrize("method", list(METHODS))
 families = pytest.mark.parametrize("family", FAMILIES)
@@ -91,7 +95,7 @@ def test_output_value_is_the_models_own(tiny_lm, family, method):
 def test_batch_size_changes_nothing(tiny_lm, family, method, monkeypatch):
     lm = tiny_lm(family)
     whole = attribute(lm, method)
-    monkeypatch.setitem(batches._TOKENS_A_BATCH, "cpu", 1)  # one row at a time
+    monkeypatch.setitem(scoring._TOKENS_A_BATCH, "cpu", 1)  # one row at a time
     single = attribute(lm, method)
     assert single.scores == pytest.approx(whole.scores, abs=1e-4)
     assert single.evaluations == whole.evaluations
@@ -174,6 +178,8 @@ def test_several_outputs_are_rows(tiny_lm, method):
 
 
 def _more(method):
+    if method == "integrated_gradients":  # adaptive steps go where all outputs need them
+        return {"rule": "riemann"}
     return {"evaluations": 400} if method == "shapley" else {}
 
 
@@ -204,6 +210,6 @@ def test_granularity_word(tiny_lm, method):
 @methods
 def test_card_says_what_a_reader_needs(method):
     card = liw.methods()[method]
-    assert all(getattr(card, field) for field in card.__slots__)
+    assert all(getattr(card, field) for field in card.__slots__ if field != "additive")
     assert method in repr(liw.methods())
     assert method in liw.methods()._repr_html_()

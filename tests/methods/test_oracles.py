@@ -87,3 +87,18 @@ class _Detached(torch.nn.Module):
 
     def forward(self, x):
         return self.inner(x).detach()
+
+
+@pytest.mark.slow
+def test_adaptive_integrated_gradients_converge_where_even_steps_do_not(lm):
+    """On a trained decoder the slope lives in a few narrow places of the path."""
+    text, target = "The capital of France is", " Paris"
+    options = {"baseline": " ...", "steps": 160}
+    adaptive, even = (
+        liw.attribute(lm, text, target, "integrated_gradients", rule=rule, **options)
+        for rule in ("adaptive", "gauss_legendre")
+    )
+    assert adaptive.inputs[int(adaptive.scores[0].argmax())].text == " France"
+    assert adaptive.completeness_gap[0] < 0.05
+    assert even.completeness_gap[0] > 5 * adaptive.completeness_gap[0]
+    assert even.verdict == "did not converge"

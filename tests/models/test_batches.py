@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from llm_interp_widgets.errors import ModelMemoryError, ParameterError
-from llm_interp_widgets.models import batches
+from llm_interp_widgets.models import fillers, scoring
 from llm_interp_widgets.models.batches import Coalitions
 from llm_interp_widgets.models.language_model import Readout
+from llm_interp_widgets.models.tree import PrefixTree, shares_prefixes
 from llm_interp_widgets.targets import ask
 from llm_interp_widgets.text.features import pieces
 
@@ -19,6 +20,7 @@ FAMILIES = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2", "bert"]
 
 def game(lm, text=TEXT, target=None, **options):
     prompt = lm.encode(text)
+    shares_prefixes(lm)  # asked once a model, and not counted
     return Coalitions(
         lm, prompt, pieces(prompt, "token"), ask(target, lm, prompt).readouts, **options
     )
@@ -29,19 +31,26 @@ def rows(n, count, seed=0):
 
 
 @pytest.fixture
-def count_rows(monkeypatch):
-    """Rows that really went through the model."""
-    from llm_interp_widgets.models.language_model import LanguageModel
+def batches_read(monkeypatch):
+    """Sizes of the batches that really went through the model; ``limit`` makes memory end."""
+    sizes = Batches()
+    for reader in (scoring.Alone, PrefixTree):
+        monkeypatch.setattr(reader, "read", sizes.counting(reader.read))
+    return sizes
 
-    counted = []
-    forward = LanguageModel.forward
 
-    def counting(self, inputs, readout):
-        counted.append(len(inputs.tokens))
-        return forward(self, inputs, readout)
+class Batches(list):
+    limit = 10**9
+    message = ""
 
-    monkeypatch.setattr(LanguageModel, "forward", counting)
-    return counted
+    def counting(self, read):
+        def counted(reader, batch):
+            if len(batch) > self.limit:
+                raise RuntimeError(self.message)
+            self.append(len(batch))
+            return read(reader, batch)
+
+        return counted
 
 
 @pytest.mark.parametrize("off", ["replace", "remove"])
@@ -63,14 +72,16 @@ def test_values_equal_one_row_at_a_time(tiny_lm, family, off):
     assert g.values(coalitions, 0)[:, 0] == pytest.approx(np.array(expected), abs=1e-4)
 
 
-def test_the_same_input_is_scored_once_ever(tiny_lm, count_rows):
-    g = game(tiny_lm(), target=3, filler=[" of", "."])
+@pytest.mark.parametrize("family", ["llama", "bert"])  # as a tree, and one by one
+def test_the_same_input_is_scored_once_ever(tiny_lm, family, batches_read):
+    g = game(tiny_lm(family), target=1, filler=[" of", "."])
+    batches_read.clear()
     some = rows(len(g.features), 6)
     g.by_filler(np.concatenate([some, some]))
     g.values(some, 1)
     g.full()
     distinct = len(np.unique(some, axis=0)) * 2 + 1
-    assert sum(count_rows) == g.evaluations == distinct
+    assert sum(batches_read) == g.evaluations == distinct
 
 
 def test_fillers_are_averaged(tiny_lm):
@@ -79,28 +90,54 @@ def test_fillers_are_averaged(tiny_lm):
     assert g.values(some) == pytest.approx((g.values(some, 0) + g.values(some, 1)) / 2)
 
 
+@pytest.mark.parametrize("family", ["llama", "bert"])
 @pytest.mark.parametrize(
     "message", ["CUDA out of memory", "DefaultCPUAllocator: not enough memory"]
 )
-def test_batch_is_halved_when_memory_ends_and_nothing_is_lost(tiny_lm, monkeypatch, message):
-    lm = tiny_lm()
+def test_batch_is_halved_when_memory_ends_and_nothing_is_lost(
+    tiny_lm, family, message, batches_read
+):
+    lm = tiny_lm(family)
     some = rows(5, 20)
-    expected = game(lm, target=3, filler=" of").values(some, 0)
-    from llm_interp_widgets.models.language_model import LanguageModel
-
-    forward, sizes = LanguageModel.forward, []
-
-    def small(self, inputs, readout):
-        sizes.append(len(inputs.tokens))
-        if sizes[-1] > 3:
-            raise RuntimeError(message)
-        return forward(self, inputs, readout)
-
-    monkeypatch.setattr(LanguageModel, "forward", small)
-    g = game(lm, target=3, filler=" of")
+    expected = game(lm, target=1, filler=" of").values(some, 0)
+    g = game(lm, target=1, filler=" of")
+    batches_read.clear()
+    batches_read.limit, batches_read.message = 3, message
     assert g.values(some, 0) == pytest.approx(expected, abs=1e-5)
-    scored = [size for size in sizes if size <= 3]
-    assert sum(scored) == g.evaluations  # no finished row is scored again
+    assert max(batches_read) <= 3
+    assert sum(batches_read) == g.evaluations  # no finished row is scored again
+
+
+def test_rows_finished_before_an_error_are_kept(tiny_lm, batches_read, monkeypatch):
+    g = game(tiny_lm("bert"), target=1, filler=" of")
+    some = np.unique(rows(5, 20), axis=0)
+    batches_read.clear()
+    monkeypatch.setitem(scoring._TOKENS_A_BATCH, "cpu", 20)
+    batches_read.limit = 0
+    batches_read.message = "planted"
+    with pytest.raises(RuntimeError, match="planted"):
+        g.values(some, 0)
+    batches_read.limit = 10**9
+    read = scoring.Alone.read
+    monkeypatch.setattr(scoring.Alone, "read", _failing_after(read, 2))
+    with pytest.raises(RuntimeError, match="planted"):
+        g.values(some, 0)
+    done = g.evaluations
+    assert 0 < done < len(some)
+    monkeypatch.setattr(scoring.Alone, "read", read)
+    g.values(some, 0)
+    assert sum(batches_read) == g.evaluations == len(some)
+
+
+def _failing_after(read, calls):
+    left = iter(range(calls))
+
+    def failing(reader, batch):
+        if next(left, None) is None:
+            raise RuntimeError("planted")
+        return read(reader, batch)
+
+    return failing
 
 
 def test_out_of_memory_with_one_row_says_so(tiny_lm, monkeypatch):
@@ -141,7 +178,7 @@ def test_mask_token_is_the_default_filler(tiny_lm):
 
 def test_neutral_fillers_stand_in_without_a_mask_token(lm):
     assert lm.tokenizer.mask_token is None
-    assert game(lm, target=3).filler_names == batches.NEUTRAL_FILLERS
+    assert game(lm, target=3).filler_names == fillers.NEUTRAL_FILLERS
 
 
 @pytest.mark.parametrize(
@@ -153,11 +190,11 @@ def test_bad_filler(tiny_lm, filler, message):
         game(tiny_lm(), target=3, filler=filler)
 
 
-def test_a_batch_never_exceeds_its_budget(tiny_lm, count_rows, monkeypatch):
-    monkeypatch.setitem(batches._TOKENS_A_BATCH, "cpu", 20)
-    g = game(tiny_lm(), target=3, filler=" of")
+def test_a_batch_never_exceeds_its_budget(tiny_lm, batches_read, monkeypatch):
+    monkeypatch.setitem(scoring._TOKENS_A_BATCH, "cpu", 20)
+    g = game(tiny_lm("bert"), target=1, filler=" of")
     g.values(rows(len(g.features), 30), 0)
-    assert max(count_rows) * 5 <= 20
+    assert max(batches_read) * 5 <= 20
 
 
 def test_readouts_are_added(tiny_lm):

@@ -22,20 +22,76 @@ def test_kinds(tiny_lm):
     assert tiny_lm("bert").kind == "classifier"
     assert tiny_lm("bert").labels == ("sad", "neutral", "glad")
     assert tiny_lm("llama").labels == ()
+    for family in ("bert_mlm", "roberta_mlm", "electra_mlm"):
+        assert tiny_lm(family).kind == "masked"
+    assert tiny_lm("bert_encoder").kind == "encoder"
+    assert tiny_lm("t5").kind == tiny_lm("bart").kind == "seq2seq"
 
 
-def test_other_kinds_are_refused_with_what_is_accepted(tokenizer):
-    model = transformers.BertModel(
-        transformers.BertConfig(
-            vocab_size=50,
-            hidden_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=1,
-            intermediate_size=8,
-        )
-    )
-    with pytest.raises(UnsupportedModelError, match=r"BertModel.*ForCausalLM"):
+SMALL = {
+    "vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
+    "intermediate_size": 8,
+}  # fmt: skip
+SMALL_T5 = {
+    "vocab_size": 50, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2,
+}  # fmt: skip
+SMALL_XLM = {"n_words": 50, "emb_dim": 8, "n_layers": 1, "n_heads": 1}
+SMALL_MARIAN = {
+    "vocab_size": 50, "d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "pad_token_id": 0,
+    "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 8,
+    "decoder_ffn_dim": 8, "decoder_start_token_id": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "kind"),
+    [
+        ("RobertaModel", SMALL, "encoder"),
+        ("MPNetModel", SMALL, "encoder"),
+        ("DistilBertModel", {"vocab_size": 50, "dim": 8, "n_layers": 1, "n_heads": 1}, "encoder"),
+        ("T5EncoderModel", SMALL_T5, "encoder"),
+        ("XLMModel", SMALL_XLM, "encoder"),
+        ("MarianMTModel", SMALL_MARIAN, "seq2seq"),
+        ("RobertaForCausalLM", SMALL | {"is_decoder": True}, "causal"),
+        ("LlamaForSequenceClassification", SMALL, "classifier"),
+    ],
+)
+def test_kinds_by_class(tokenizer, name, config, kind):
+    model_class = getattr(transformers, name)
+    lm = liw.wrap(model_class(model_class.config_class(**config)).eval(), tokenizer)
+    assert lm.kind == kind
+    read = lm.scores(Inputs(torch.tensor([[5, 6]])), Readout((), 1, lambda r: r.flatten(1)[:, :1]))
+    assert torch.isfinite(read).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("LlamaModel", SMALL),
+        ("BertModel", SMALL | {"is_decoder": True}),
+        ("BertForTokenClassification", SMALL),
+        ("ElectraForPreTraining", SMALL | {"embedding_size": 8}),
+        ("RobertaForCausalLM", SMALL),
+        ("XLMWithLMHeadModel", SMALL_XLM),
+        ("XLNetLMHeadModel", {"vocab_size": 50, "d_model": 8, "n_layer": 1, "n_head": 1}),
+        ("T5Model", SMALL_T5),
+    ],
+)
+def test_other_kinds_are_refused_with_what_is_accepted(tokenizer, name, config):
+    model_class = getattr(transformers, name)
+    model = model_class(model_class.config_class(**config))
+    with pytest.raises(UnsupportedModelError, match=rf"{name} cannot be.*ForCausalLM"):
         liw.wrap(model, tokenizer)
+
+
+def test_models_of_sound_are_refused(tokenizer):
+    config = transformers.WhisperConfig(
+        vocab_size=50, d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+    )  # fmt: skip
+    with pytest.raises(UnsupportedModelError, match="reads input_features"):
+        liw.wrap(transformers.WhisperForConditionalGeneration(config), tokenizer)
 
 
 def test_an_encoder_with_a_language_head_is_no_decoder(tokenizer):

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+import transformers
 
 import llm_interp_widgets as liw
 from llm_interp_widgets.errors import UnknownModelError, UnsafeWeightsError, UnsupportedModelError
@@ -111,6 +112,56 @@ def test_code_of_the_model_is_not_run(folder, tmp_path):
     with pytest.raises(UnsafeWeightsError, match="trust_remote_code=True"):
         liw.load(folder)
     assert not flag.exists()
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [
+        ("bert_mlm", "masked"),
+        ("roberta_mlm", "masked"),
+        ("electra_mlm", "masked"),
+        ("bert_encoder", "encoder"),
+        ("t5", "seq2seq"),
+        ("bart", "seq2seq"),
+    ],
+)
+def test_each_kind_is_opened_as_what_it_was_saved_as(tiny_model, tokenizer, tmp_path, family, kind):
+    model = tiny_model(family)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    lm = liw.load(tmp_path)
+    assert lm.kind == kind
+    assert type(lm.model) is type(model)
+    assert all(
+        torch.equal(a, b) for a, b in zip(lm.model.parameters(), model.parameters(), strict=True)
+    )
+
+
+def test_a_t5_encoder_is_opened_as_an_encoder(tiny_model, tokenizer, tmp_path):
+    model = tiny_model("t5")
+    encoder = transformers.T5EncoderModel(model.config)
+    encoder.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    lm = liw.load(tmp_path)
+    assert (lm.kind, type(lm.model).__name__) == ("encoder", "T5EncoderModel")
+
+
+def test_weights_that_are_missing_are_not_made_up(tiny_model, tokenizer, tmp_path):
+    tiny_model("bert_encoder").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["architectures"] = ["BertForMaskedLM"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModelError, match=r"lacks \d+ of the weights.*architectures"):
+        liw.load(tmp_path)
+
+
+def test_a_configuration_without_architectures(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["architectures"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModelError, match="LlamaConfig, no architecture"):
+        liw.load(folder)
 
 
 def test_unsupported_architecture_lists_what_is_supported(folder):
