@@ -190,6 +190,7 @@ def _plan(
         model=lm.info,
         seed=int(seed),
         note=question.note,
+        additive=chosen.CARD.additive,
     )
 
     def run(stop: threading.Event) -> Iterator[Partial]:
@@ -210,6 +211,8 @@ def _result(about: About, look: Progress) -> Attribution:
         completeness_gap=merged.completeness_gap,
         standard_error=merged.standard_error,
         spread=merged.spread,
+        fit=merged.fit,
+        additive=about.additive,
         exact=last.exact and last.final,
         converged=last.converged,
         method=about.method,

@@ -22,7 +22,10 @@ from llm_interp_widgets.methods.base import MethodTable
 from llm_interp_widgets.methods.gradient_rollout import GradientRollout
 from llm_interp_widgets.methods.input_x_gradient import InputXGradient
 from llm_interp_widgets.methods.integrated_gradients import IntegratedGradients
+from llm_interp_widgets.methods.lime import Lime
 from llm_interp_widgets.methods.occlusion import Occlusion
+from llm_interp_widgets.methods.owen import Owen
+from llm_interp_widgets.methods.random_control import RandomControl
 from llm_interp_widgets.methods.saliency import Saliency
 from llm_interp_widgets.methods.shapley import Shapley
 from llm_interp_widgets.methods.smooth_grad import SmoothGrad
@@ -32,13 +35,16 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, type[Method]] = {
     "shapley": Shapley,
+    "owen": Owen,
     "occlusion": Occlusion,
+    "lime": Lime,
     "input_x_gradient": InputXGradient,
     "saliency": Saliency,
     "integrated_gradients": IntegratedGradients,
     "smooth_grad": SmoothGrad,
     "gradient_rollout": GradientRollout,
     "attention_rollout": AttentionRollout,
+    "random": RandomControl,
 }
 
 

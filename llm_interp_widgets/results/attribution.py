@@ -45,6 +45,7 @@ _ARRAYS = (
     "completeness_gap",
     "standard_error",
     "spread",
+    "fit",
 )
 _UNREADABLE = (
     OSError,
@@ -56,7 +57,8 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_OPTIONAL = ("standard_error", "spread")
+_OPTIONAL = ("standard_error", "spread", "fit")
+_ERRORS = ("standard_error", "spread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,11 @@ class Attribution:
             interval of the sampling; 0 where exact; ``None`` if the method has none.
         spread: (output, input) standard deviation of the scores over the fillers: how
             much the choice of filler matters. ``None`` with a single filler.
+        fit: (output,) weighted R² of the local linear model whose slopes the scores are;
+            ``None`` if the method fits none.
         completeness_gap: (output,) |Σ scores − (output − base)| / |output − base|.
+        additive: The scores are shares of output − base: those of a coarser piece are their
+            sum. Where they are not, the completeness gap says nothing.
         exact: The scores are the method's definition, not an estimate.
         converged: Reached the precision asked for; ``None``: does not apply.
         method: Name of the method.
@@ -119,6 +125,8 @@ class Attribution:
     completeness_gap: Float64[ndarray, " output"]
     standard_error: Float32[ndarray, "output input"] | None = None
     spread: Float32[ndarray, "output input"] | None = None
+    fit: Float64[ndarray, " output"] | None = None
+    additive: bool = True
     exact: bool = False
     converged: bool | None = None
     method: str
@@ -149,7 +157,7 @@ class Attribution:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
                 continue
-            is_matrix = name in ("scores", *_OPTIONAL)
+            is_matrix = name in ("scores", *_ERRORS)
             array = np.array(value, dtype=np.float32 if is_matrix else np.float64)
             shape = wide if is_matrix else tall
             if array.shape != shape:
@@ -195,6 +203,7 @@ class Attribution:
             params=self.params,
             model=self.model,
             seed=self.seed,
+            additive=self.additive,
         )
 
     def as_partial(self) -> Partial:
@@ -203,6 +212,7 @@ class Attribution:
             scores=self.scores,
             standard_error=self.standard_error,
             spread=self.spread,
+            fit=self.fit,
             base_values=self.base_values,
             output_values=self.output_values,
             done=self.evaluations,
@@ -253,7 +263,7 @@ class Attribution:
                     **asdict(token),
                     "score": float(self.scores[o, i]),
                 }
-                for name in _OPTIONAL:
+                for name in _ERRORS:
                     array = getattr(self, name)
                     row[name] = math.nan if array is None else float(array[o, i])
                 rows.append(row)

@@ -16,6 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from jaxtyping import Float64
+    from numpy import ndarray
+
     from llm_interp_widgets.results.attribution import ModelInfo, Unit, Verdict
     from llm_interp_widgets.results.partial import Merged
     from llm_interp_widgets.text.tokens import Token
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 Level = Literal["plain", "warn", "bad"]
 Z95 = 1.96
 AMBER, RED = 0.05, 0.20
+POOR_FIT = 0.5
 UNIT_NAMES: dict[str, str] = {
     "logit": "logit",
     "log_prob": "log-probability",
@@ -50,6 +54,7 @@ class About:
     model: ModelInfo
     seed: int
     note: str = ""
+    additive: bool = True
 
 
 def number(value: float) -> str:
@@ -111,7 +116,9 @@ def facts(about: About, merged: Merged) -> list[tuple[str, str, Level]]:
         ("model", f"{info.name} · {info.dtype} · {info.device}", "plain"),
     ]
     if not last.preview and last.total:
-        listed.append(_gap_fact(merged))
+        listed.append(_gap_fact(about, merged))
+        if merged.fit is not None:
+            listed.append(_fit_fact(merged.fit))
         if len(merged.base_values) == 1:
             base, output = merged.base_values[0], merged.output_values[0]
             listed.append(("base → output", f"{number(base)} → {number(output)}", "plain"))
@@ -177,14 +184,25 @@ def off_words(params: Mapping[str, Any], names: Sequence[str]) -> str:
     return f"{listed}, averaged" if len(names) > 1 else listed
 
 
-def _gap_fact(merged: Merged) -> tuple[str, str, Level]:
+def _gap_fact(about: About, merged: Merged) -> tuple[str, str, Level]:
     """The completeness gap; the worst one, where there are several outputs."""
+    if not about.additive:
+        return ("completeness gap", "not applicable: scores are not shares", "plain")
     gaps = merged.completeness_gap
     if not np.isfinite(gaps).all():
         return ("completeness gap", "unknown", "warn")
     worst = float(gaps.max())
     label = "completeness gap" if len(gaps) == 1 else f"completeness gap, worst of {len(gaps)}"
     return (label, _percent(worst), gap_level(worst))
+
+
+def _fit_fact(fit: Float64[ndarray, " output"]) -> tuple[str, str, Level]:
+    """How well a linear model describes the surroundings; the worst of several outputs."""
+    label = "local fit R²" if len(fit) == 1 else f"local fit R², worst of {len(fit)}"
+    if not np.isfinite(fit).all():
+        return (label, "unknown", "warn")
+    worst = float(fit.min())
+    return (label, f"{worst:.2f}".replace("-", "−"), "warn" if worst < POOR_FIT else "plain")
 
 
 def _ranking_note(merged: Merged) -> str:

@@ -26,6 +26,8 @@ class Partial:
         standard_error: Of the same shape; NaN where not known; ``None`` if the method
             has none.
         spread: Standard deviation of the scores over the fillers, same shape.
+        fit: Weighted R² of the local linear model, for all outputs; ``None`` if the method
+            fits none.
         base_values: Target with every feature switched off, for all outputs.
         output_values: Target on the prompt as it is, for all outputs.
         done: Work finished, in the method's own unit.
@@ -41,6 +43,7 @@ class Partial:
     row: int = 0
     standard_error: Float32[ndarray, "rows input"] | None = None
     spread: Float32[ndarray, "rows input"] | None = None
+    fit: Float64[ndarray, " output"] | None = None
     base_values: Float64[ndarray, " output"] | None = None
     output_values: Float64[ndarray, " output"] | None = None
     done: int = 0
@@ -63,6 +66,7 @@ class Merged:
     scores: Float32[ndarray, "output input"]
     standard_error: Float32[ndarray, "output input"] | None = None
     spread: Float32[ndarray, "output input"] | None = None
+    fit: Float64[ndarray, " output"] | None = None
     base_values: Float64[ndarray, " output"]
     output_values: Float64[ndarray, " output"]
     last: Partial = field(default_factory=lambda: Partial(scores=_absent(0, 0)))
@@ -80,6 +84,7 @@ class Merged:
             scores=_put(self.scores, partial.row, partial.scores),
             standard_error=self._rows(self.standard_error, partial.row, partial.standard_error),
             spread=self._rows(self.spread, partial.row, partial.spread),
+            fit=self.fit if partial.fit is None else np.array(partial.fit, dtype=np.float64),
             base_values=_newer(partial.base_values, self.base_values),
             output_values=_newer(partial.output_values, self.output_values),
             last=partial,

@@ -39,3 +39,15 @@ def test_error_is_unknown_before_it_can_be_known():
     for k in (0, 1, 0):
         strata.add(k, np.array([1.0]))
         assert np.isnan(strata.standard_error()).all()
+
+
+def test_error_of_two_strata_is_that_of_a_stratified_mean():
+    random = np.random.default_rng(0)
+    draws = [random.normal(size=20), 5 + random.normal(size=30)]
+    strata = Strata(2, (1,))
+    for k, samples in enumerate(draws):
+        for sample in samples:
+            strata.add(k, np.array([sample]))
+    pooled = sum(((s - s.mean()) ** 2).sum() for s in draws) / 48
+    expected = np.sqrt(pooled * (1 / 20 + 1 / 30)) / 2 * student_t(48) / 1.96
+    assert strata.standard_error() == pytest.approx([expected], rel=1e-3)

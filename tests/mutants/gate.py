@@ -84,7 +84,7 @@ def tried(mutant: Mutant, folder: Path, log: Path) -> None:
     import pytest
 
     with log.open("w") as out, redirect_stdout(out), redirect_stderr(out):
-        options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", *QUIET]
+        options = ["-x", "-q", "--no-header", "--tb=line", *QUIET]
         status = pytest.main([*options, "-m", "not browser", *mutant.tests])
     os._exit(int(status))
 
