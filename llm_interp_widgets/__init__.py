@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llm_interp_widgets import errors
-    from llm_interp_widgets.api import attribute, explain, load, wrap
+    from llm_interp_widgets.api import attribute, explain, interactions, load, wrap
     from llm_interp_widgets.methods.base import MethodTable
     from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+    from llm_interp_widgets.results.interactions import Interactions
     from llm_interp_widgets.targets import (
         Contrast,
         Generate,
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api": ("attribute", "explain", "load", "wrap"),
+    "api": ("attribute", "explain", "interactions", "load", "wrap"),
     "results.attribution": ("Attribution", "ModelInfo"),
+    "results.interactions": ("Interactions",),
     "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
     "text.tokens": ("Token",),
     "widgets.save": ("save_html",),
@@ -51,6 +53,7 @@ __all__ = [
     "Attribution",
     "Contrast",
     "Generate",
+    "Interactions",
     "LogProb",
     "Logit",
     "Masked",
@@ -62,6 +65,7 @@ __all__ = [
     "attribute",
     "errors",
     "explain",
+    "interactions",
     "load",
     "methods",
     "save_html",

@@ -8,36 +8,53 @@ from __future__ import annotations
 
 from dataclasses import fields
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
-from llm_interp_widgets.errors import ModelError, ParameterError
+from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError
 from llm_interp_widgets.jobs import Job, submit
 from llm_interp_widgets.methods import make
+from llm_interp_widgets.methods._interactions import ADDS_UP
 from llm_interp_widgets.methods.base import Task
+from llm_interp_widgets.methods.interactions import PairInteractions
 from llm_interp_widgets.models.fillers import fillers
 from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load
 from llm_interp_widgets.results import describe
 from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.describe import About
+from llm_interp_widgets.results.interactions import Interactions, completeness_gap
 from llm_interp_widgets.targets import ask
 from llm_interp_widgets.text.features import pieces, require_features
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from llm_interp_widgets.jobs import Progress
-    from llm_interp_widgets.methods.base import Method
+    from llm_interp_widgets.methods._interactions import Index
+    from llm_interp_widgets.models.fillers import Off
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.partial import Partial
+    from llm_interp_widgets.targets import Question
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
+    from llm_interp_widgets.text.tokens import Token
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
-__all__ = ["attribute", "explain", "load", "wrap"]
+__all__ = ["attribute", "explain", "interactions", "load", "wrap"]
+
+
+class _Preparable(Protocol):
+    """A dataclass of parameters: a method of the table, or ``PairInteractions``."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def prepare(self, features: int, fillers: tuple[str, ...]) -> Self: ...
+
+
+P = TypeVar("P", bound=_Preparable)
 
 
 def wrap(
@@ -147,6 +164,90 @@ def explain(
     return widget
 
 
+def interactions(
+    lm: LanguageModel,
+    prompt: PromptLike,
+    target: TargetLike = None,
+    *,
+    index: Index = "k-SII",
+    granularity: Granularity = "token",
+    seconds: float | None = None,
+    off: Off = "replace",
+    filler: str | Sequence[str] = "auto",
+) -> Interactions:
+    """Return what each pair of pieces does together that neither does by itself; blocks.
+
+    Exact, from every coalition of the pieces: 2ⁿ forward passes for n pieces and one filler.
+
+    Args:
+        lm: From ``load`` or ``wrap``.
+        prompt: As in ``attribute``.
+        target: As in ``attribute``.
+        index: How what three pieces and more do together is shared out among their pairs.
+            ``"k-SII"`` (Bordt & von Luxburg 2023) has the pairs of ``"SII"`` and a diagonal
+            such that all adds up to output − base. ``"SII"``, the Shapley interaction index
+            (Grabisch & Roubens 1999), has the Shapley values on its diagonal and does not add
+            up. ``"STII"``, Shapley-Taylor (Sundararajan et al. 2020), adds up; its diagonal is
+            what each piece does with all others off.
+        granularity: ``"token"``, ``"word"``, ``"sentence"``, ``"turn"``, or character spans.
+        seconds: Wall-clock limit; running into it is an error, as no pair is known before all
+            coalitions are.
+        off: ``"replace"`` puts a filler where a piece was, ``"remove"`` drops its tokens.
+        filler: ``"auto"``, a text of one token, or several whose games are averaged.
+
+    Returns:
+        Symmetric matrices of shape (output, input, input).
+
+    Raises:
+        PromptError: The prompt is empty, too long, or of a kind that cannot be read.
+        TargetError: The target does not fit the model.
+        ParameterError: Too many pieces, an unknown index, too few seconds, or another
+            parameter out of range.
+        ModelError: The model cannot be read, or its scores are not finite.
+
+    Example:
+        >>> pairs = interactions(lm, "It is not bad", " good", filler=" the")  # doctest: +SKIP
+        >>> pairs.top(3)  # doctest: +SKIP
+    """
+    _check_model(lm)
+    chosen = PairInteractions(index=index, seconds=seconds, off=off, filler=filler)
+    question, columns = _read(lm, prompt, target, granularity)
+    chosen, names = _prepared(chosen, lm, columns)
+    settings = _settings(chosen)
+
+    def run(stop: threading.Event) -> Iterator[Partial]:
+        return chosen.run(Task(lm.stoppable(stop), question.prompt, columns, question, seed=0))
+
+    def build(look: Progress) -> Interactions:
+        merged = look.merged
+        if not merged.last.final:
+            raise CancelledJobError("Cancelled before every coalition was scored.")
+        base, output = merged.base_values, merged.output_values
+        values = merged.scores.reshape(-1, len(columns), len(columns))
+        return Interactions(
+            values=values,
+            inputs=columns,
+            outputs=question.outputs,
+            base_values=base,
+            output_values=output,
+            completeness_gap=completeness_gap(values, base, output) if index in ADDS_UP else None,
+            index=index,
+            off=describe.off_words(settings, names),
+            note=question.note,
+            params=settings,
+            granularity=granularity if isinstance(granularity, str) else "spans",
+            target=question.words,
+            unit=question.unit,
+            prompt=question.prompt.text,
+            model=lm.info,
+            seconds=look.seconds,
+            evaluations=merged.last.evaluations,
+        )
+
+    job = Job(run, (len(question.outputs), len(columns) ** 2), build)
+    return submit(job, str(lm.device)).result()
+
+
 def _plan(
     lm: LanguageModel,
     prompt: PromptLike,
@@ -157,26 +258,15 @@ def _plan(
     params: dict[str, Any],
 ) -> tuple[Job[Attribution], About]:
     """Check everything at the border and return the job, not yet submitted."""
-    if not isinstance(lm, LanguageModel):
-        raise ParameterError(
-            f"The first argument is a {type(lm).__name__}; what is explained is a model from "
-            "lm = load(…), or one of yours as lm = wrap(model, tokenizer)."
-        )
+    _check_model(lm)
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")
     chosen = make(method, params)
-    question = ask(target, lm, lm.encode(prompt))
-    encoded = question.prompt
-    columns = pieces(encoded, granularity)
-    features = require_features(columns)
+    question, columns = _read(lm, prompt, target, granularity)
+    chosen, names = _prepared(chosen, lm, columns)
     settings = _settings(chosen)
-    names = fillers(lm, settings["filler"], settings["off"])[1] if "filler" in settings else ()
-    removing = settings.get("off") == "remove"
-    chosen = chosen.prepare(len(features), () if removing else names)
-    settings = _settings(chosen)
-    names = names if removing else settings.get("filler", ())
     about = About(
-        prompt=encoded.text,
+        prompt=question.prompt.text,
         inputs=columns,
         outputs=question.outputs,
         target=question.words,
@@ -194,10 +284,39 @@ def _plan(
     )
 
     def run(stop: threading.Event) -> Iterator[Partial]:
-        return chosen.run(Task(lm.stoppable(stop), encoded, columns, question, int(seed)))
+        task = Task(lm.stoppable(stop), question.prompt, columns, question, int(seed))
+        return chosen.run(task)
 
     shape = (len(question.outputs), len(columns))
     return Job(run, shape, lambda look: _result(about, look)), about
+
+
+def _check_model(lm: object) -> None:
+    if not isinstance(lm, LanguageModel):
+        raise ParameterError(
+            f"The first argument is a {type(lm).__name__}; what is explained is a model from "
+            "lm = load(…), or one of yours as lm = wrap(model, tokenizer)."
+        )
+
+
+def _read(
+    lm: LanguageModel, prompt: PromptLike, target: TargetLike, granularity: Granularity
+) -> tuple[Question, tuple[Token, ...]]:
+    """Return what is asked of the model, and the prompt's pieces, some of them features."""
+    question = ask(target, lm, lm.encode(prompt))
+    columns = pieces(question.prompt, granularity)
+    require_features(columns)
+    return question, columns
+
+
+def _prepared(chosen: P, lm: LanguageModel, columns: Sequence[Token]) -> tuple[P, Sequence[str]]:
+    """Return the method with what was automatic decided, and the names of what stands in."""
+    settings = _settings(chosen)
+    names = fillers(lm, settings["filler"], settings["off"])[1] if "filler" in settings else ()
+    removing = settings.get("off") == "remove"
+    features = len(require_features(columns))
+    chosen = chosen.prepare(features, () if removing else names)
+    return chosen, names if removing else _settings(chosen).get("filler", ())
 
 
 def _result(about: About, look: Progress) -> Attribution:
@@ -234,6 +353,6 @@ def _result(about: About, look: Progress) -> Attribution:
     )
 
 
-def _settings(method: Method) -> dict[str, Any]:
+def _settings(method: _Preparable) -> dict[str, Any]:
     values = {field.name: getattr(method, field.name) for field in fields(method)}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}

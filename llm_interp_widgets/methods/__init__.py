@@ -22,6 +22,7 @@ from llm_interp_widgets.methods.base import MethodTable
 from llm_interp_widgets.methods.gradient_rollout import GradientRollout
 from llm_interp_widgets.methods.input_x_gradient import InputXGradient
 from llm_interp_widgets.methods.integrated_gradients import IntegratedGradients
+from llm_interp_widgets.methods.kernel_shap import KernelShap
 from llm_interp_widgets.methods.lime import Lime
 from llm_interp_widgets.methods.occlusion import Occlusion
 from llm_interp_widgets.methods.owen import Owen
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, type[Method]] = {
     "shapley": Shapley,
+    "kernel_shap": KernelShap,
     "owen": Owen,
     "occlusion": Occlusion,
     "lime": Lime,

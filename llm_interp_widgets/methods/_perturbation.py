@@ -16,11 +16,12 @@ import numpy as np
 from llm_interp_widgets.errors import ParameterError, nearest
 from llm_interp_widgets.models.batches import Coalitions
 from llm_interp_widgets.models.fillers import OFF
+from llm_interp_widgets.results.partial import Partial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float32
+    from jaxtyping import Float32, Float64
     from numpy import ndarray
 
     from llm_interp_widgets.methods.base import Task
@@ -69,6 +70,32 @@ def columns(task: Task, by_feature: ndarray) -> Float32[ndarray, "output input"]
 def leave_one_out(features: int) -> ndarray:
     """Return one row a feature: everything on but that feature."""
     return ~np.eye(features, dtype=bool)
+
+
+def preview(task: Task, game: Coalitions, budget: Budget) -> Partial:
+    """Return leave-one-out scores with the first filler: cheap, and its rows are of use later."""
+    full = game.full()
+    drops = full - game.values(leave_one_out(len(game.features)), 0)
+    return Partial(
+        scores=columns(task, drops.T),
+        base_values=game.empty(0),
+        output_values=full,
+        done=game.evaluations,
+        total=budget.evaluations,
+        evaluations=game.evaluations,
+        preview=True,
+    )
+
+
+def precise(
+    mean: Float64[ndarray, "feature output"],
+    error: Float64[ndarray, "feature output"],
+    precision: float | None,
+) -> bool:
+    """Return whether the largest error of each output is within a share of its largest mean."""
+    if precision is None or not np.isfinite(error).all():
+        return False
+    return bool((error.max(0) <= precision * np.abs(mean).max(0)).all())
 
 
 def positive(name: str, value: float | None) -> float | None:

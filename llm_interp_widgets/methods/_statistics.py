@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
     from numpy import ndarray
 
-_Z = 1.959963984540054
+Z95 = 1.959963984540054
 _FEWEST_DEGREES = 2
 
 
@@ -62,7 +62,7 @@ class Strata:
             return np.full(self._mean.shape[1:], np.nan)
         pooled = self._squares.sum(0) / degrees
         of_mean = pooled * (1 / self._count).sum() / strata**2
-        error: ndarray = np.sqrt(of_mean) * student_t(degrees) / _Z
+        error: ndarray = np.sqrt(of_mean) * student_t(degrees) / Z95
         return error
 
 
@@ -71,7 +71,7 @@ def student_t(degrees: int) -> float:
 
     Source: Abramowitz & Stegun 26.7.5.
     """
-    z, v = _Z, degrees
+    z, v = Z95, degrees
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

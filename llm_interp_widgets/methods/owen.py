@@ -95,9 +95,10 @@ class Owen:
         """Return the method with a budget, and as many fillers as it pays for.
 
         Raises:
-            ParameterError: Not even the root can be divided.
+            ParameterError: Not even the root can be divided, or "all" of it is endless.
         """
         if self.evaluations == "all":
+            _refuse_endless(_least_to_the_end(features, len(fillers) or 1))
             return replace(self, filler=fillers or self.filler)
         budget, once = self._budget(features, len(fillers) or 1), 2 * features - 1
         least = min(2 * features, 4)
@@ -293,10 +294,16 @@ def evaluations_to_the_end(tree: TextTree, fillers: int) -> int:
     return int(1 + fillers * (1 + 2 * divisions))
 
 
+def _least_to_the_end(features: int, fillers: int) -> int:
+    """Return how many inputs the most balanced tree takes, or a few less."""
+    # divisions: f(n) = 1 + 2 f(n/2) + 2 f(n/2) with f(1) = 0, which is (n² - 1) / 3
+    return 1 + fillers * (1 + 2 * (features**2 - 1) // 3)
+
+
 def _refuse_endless(every: int) -> None:
     if every > _MOST_TO_THE_END:
         raise ParameterError(
-            f"Dividing the whole tree of this text takes {every:,} evaluations; at most "
+            f"Dividing the whole tree of this text takes {every:,} evaluations or more; at most "
             f"{_MOST_TO_THE_END:,} are begun. Give a number (evaluations=2000), or use "
             "granularity='word' or 'sentence'."
         )

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError
+from llm_interp_widgets.methods._enumeration import enumerate_all, evaluations_of_all, within
 from llm_interp_widgets.methods._perturbation import (
     Budget,
     check_off,
     columns,
     count,
     game,
-    leave_one_out,
     positive,
+    precise,
+    preview,
 )
 from llm_interp_widgets.methods._statistics import Strata
 from llm_interp_widgets.methods.base import Card
@@ -32,19 +34,17 @@ from llm_interp_widgets.results.partial import Partial
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jaxtyping import Bool, Float64
+    from jaxtyping import Bool, Int
     from numpy import ndarray
 
     from llm_interp_widgets.methods.base import Task
     from llm_interp_widgets.models.batches import Coalitions
     from llm_interp_widgets.models.fillers import Off
 
-_MOST_FEATURES_EXACT = 20
 _DEFAULT_EVALUATIONS = 1_024
-_ROWS_A_STEP = 64
+_ROWS_A_STEP, _MOST_ROWS_A_STEP = 64, 256  # early scores first, then long batches
 _PAIRS = 3  # pairs of orders a filler before an error is believed
 _STALE = 20  # pairs a filler without a new coalition
-_LOOKS = 40  # partials of an exact run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,18 +114,12 @@ class Shapley:
 
     def _budget(self, features: int, fillers: int) -> int | None:
         """Return how many inputs to score by sampling; ``None``: every coalition fits."""
-        every = (2**features - 1) * fillers + 1
         if self.evaluations == "all":
-            if features > _MOST_FEATURES_EXACT:
-                raise ParameterError(
-                    f"All coalitions of {features} pieces are {every:.3g} evaluations; at most "
-                    f"{_MOST_FEATURES_EXACT} pieces are enumerated. Sample "
-                    "(evaluations=1000), or use granularity='word' or 'sentence'."
-                )
+            within(None, features, fillers)
             return None
         enough = max(_DEFAULT_EVALUATIONS, _PAIRS * fillers * 2 * features)
         chosen = self.evaluations or enough
-        return None if features <= _MOST_FEATURES_EXACT and every <= chosen else chosen
+        return None if within(chosen, features, fillers) else chosen
 
     def run(self, task: Task) -> Iterator[Partial]:
         """Yield a leave-one-out preview, then better and better estimates."""
@@ -133,13 +127,10 @@ class Shapley:
         features, fillers = len(coalitions.features), coalitions.fillers
         budget = self._budget(features, fillers)
         if budget is None:
-            every = (2**features - 1) * fillers + 1
-            yield from _exact(task, coalitions, Budget(every, self.seconds))
+            every = evaluations_of_all(features, fillers)
+            yield from enumerate_all(task, coalitions, Budget(every, self.seconds))
         else:
             yield from _sampled(task, coalitions, Budget(budget, self.seconds), self.precision)
-
-
-# ── sampled ───────────────────────────────────────────────────────────────────
 
 
 def _sampled(
@@ -152,26 +143,23 @@ def _sampled(
     strata = Strata(fillers, (n, len(full)))
     bases = np.full((fillers, len(full)), np.nan)
     if budget.evaluations > 2 * n * fillers + n:  # never at the cost of a filler's own pair
-        yield _preview(task, game, budget)
-    pairs_a_step = max(1, _ROWS_A_STEP // (2 * n))
-    drawn, news, stop = 0, 0, False
+        yield preview(task, game, budget)
+    drawn, unfruitful, stop = 0, 0, False
     while not stop:
-        for _ in range(pairs_a_step):
-            k = drawn % fillers
-            before = game.evaluations
-            shares, bases[k] = _pair(game, random.permutation(n), k)
+        before = game.evaluations
+        step = min(_MOST_ROWS_A_STEP, max(_ROWS_A_STEP, before // 2)) // (2 * n)
+        pairs = max(1, min(step, (budget.evaluations - before) // (2 * n)))
+        turns = np.arange(drawn, drawn + pairs) % fillers
+        for k, shares, base in _pairs(game, turns, random):
             strata.add(k, shares)
-            drawn += 1
-            news = drawn if game.evaluations > before else news
-            # With nearly every coalition known, further orders would tell nothing new.
-            worn_out = drawn - news > _STALE * fillers
-            spent = game.evaluations + 2 * n > budget.evaluations
-            stop = spent or worn_out or budget.out_of_time()
-            if stop:
-                break
+            bases[k] = base
+        drawn += pairs
+        # With nearly every coalition known, further orders would tell nothing new.
+        unfruitful = unfruitful + pairs if game.evaluations == before else 0
+        spent = game.evaluations + 2 * n > budget.evaluations
         mean, error = strata.mean(), strata.standard_error()
-        precise = precision is not None and _precise(mean, error, precision)
-        stop = stop or (precise and drawn >= _PAIRS * fillers)
+        converged = precise(mean, error, precision) and drawn >= _PAIRS * fillers
+        stop = converged or spent or unfruitful > _STALE * fillers or budget.out_of_time()
         yield Partial(
             scores=columns(task, mean.T),
             standard_error=columns(task, error.T),
@@ -181,19 +169,25 @@ def _sampled(
             done=min(game.evaluations, budget.evaluations) if not stop else game.evaluations,
             total=budget.evaluations if not stop else game.evaluations,
             evaluations=game.evaluations,
-            converged=precise if precision is not None else None,
+            converged=converged if precision is not None else None,
             final=stop,
         )
 
 
-def _pair(game: Coalitions, order: ndarray, filler: int) -> tuple[ndarray, ndarray]:
-    """Return (feature, output) shares averaged over an order and its reverse, and the base."""
-    values = game.values(np.concatenate([_walk(order), _walk(order[::-1])]), filler)
-    forth, back = np.split(values, 2)
-    shares = np.empty((len(order), values.shape[1]))
-    shares[order] = np.diff(forth, axis=0) / 2
-    shares[order[::-1]] += np.diff(back, axis=0) / 2
-    return shares, forth[0]
+def _pairs(
+    game: Coalitions, turns: Int[ndarray, " pair"], random: np.random.Generator
+) -> Iterator[tuple[int, ndarray, ndarray]]:
+    """Yield the filler of each pair, (feature, output) shares averaged over it, and the base."""
+    n, steps = len(game.features), len(game.features) + 1
+    orders = [random.permutation(n) for _ in turns]
+    walks = [walk for order in orders for walk in (_walk(order), _walk(order[::-1]))]
+    values = game.each(np.concatenate(walks), np.repeat(turns, 2 * steps))
+    forths, backs = values.reshape(len(turns), 2, steps, -1).swapaxes(0, 1)
+    for k, order, forth, back in zip(turns, orders, forths, backs, strict=True):
+        shares = np.empty((n, values.shape[1]))
+        shares[order] = np.diff(forth, axis=0) / 2
+        shares[order[::-1]] += np.diff(back, axis=0) / 2
+        yield int(k), shares, forth[0]
 
 
 def _walk(order: ndarray) -> Bool[ndarray, "step feature"]:
@@ -203,114 +197,3 @@ def _walk(order: ndarray) -> Bool[ndarray, "step feature"]:
     rank[order] = np.arange(n)
     walk: ndarray = rank[None] < np.arange(n + 1)[:, None]
     return walk
-
-
-def _preview(task: Task, game: Coalitions, budget: Budget) -> Partial:
-    """Leave-one-out with the first filler: cheap, and its rows are of use later."""
-    full = game.full()
-    drops = full - game.values(leave_one_out(len(game.features)), 0)
-    return Partial(
-        scores=columns(task, drops.T),
-        base_values=game.empty(0),
-        output_values=full,
-        done=game.evaluations,
-        total=budget.evaluations,
-        evaluations=game.evaluations,
-        preview=True,
-    )
-
-
-def _precise(mean: ndarray, error: ndarray, precision: float) -> bool:
-    if not np.isfinite(error).all():
-        return False
-    return bool((error.max(0) <= precision * np.abs(mean).max(0)).all())
-
-
-# ── exact ─────────────────────────────────────────────────────────────────────
-
-
-def _exact(task: Task, game: Coalitions, budget: Budget) -> Iterator[Partial]:
-    """Every coalition, from both ends of their sizes inward, so that early partials help.
-
-    A Shapley value is the mean over sizes s of the mean marginal contribution to coalitions
-    of s other features; sizes known so far give the estimate in between.
-    """
-    n, fillers = len(game.features), game.fillers
-    full = game.full()
-    preview = _preview(task, game, budget)
-    yield preview
-    masks = np.arange(2**n, dtype=np.int64)
-    sizes = np.bitwise_count(masks)
-    values = np.full((fillers, 2**n, len(full)), np.nan)
-    total, done, shown = 2**n, 0, 0
-    for size in _outside_in(n):
-        chosen = masks[sizes == size]
-        for start in range(0, len(chosen), _ROWS_A_STEP):
-            some = chosen[start : start + _ROWS_A_STEP]
-            on = (some[:, None] >> np.arange(n)) & 1
-            values[:, some] = game.by_filler(on.astype(bool))
-            done += len(some)
-            final = done == total or budget.out_of_time()
-            first_known = not np.isnan(values[:, 2 ** np.arange(n)]).any()  # each one alone
-            if final and not first_known:
-                yield replace(preview, final=True, converged=False, total=game.evaluations)
-            elif final or (first_known and done - shown >= total / _LOOKS):
-                shown = done
-                yield _so_far(task, game, values, budget, final=final)
-            if final:
-                return
-
-
-def _outside_in(n: int) -> list[int]:
-    """Return 0, n, 1, n - 1, …: sizes near the ends have few coalitions and weigh as much."""
-    return sorted(range(n + 1), key=lambda size: (min(size, n - size), size > n - size))
-
-
-def _so_far(
-    task: Task, game: Coalitions, values: ndarray, budget: Budget, *, final: bool
-) -> Partial:
-    by_filler = np.stack([shapley_values(v) for v in values])
-    complete = not np.isnan(values).any()
-    mean = by_filler.mean(0)
-    zero = np.zeros_like(mean) if complete else np.full_like(mean, np.nan)
-    spread = by_filler.std(0) if complete and len(values) > 1 else None
-    return Partial(
-        scores=columns(task, mean.T),
-        standard_error=columns(task, zero.T),
-        spread=columns(task, spread.T) if spread is not None else None,
-        base_values=values[:, 0].mean(axis=0),
-        output_values=game.full(),
-        done=game.evaluations,
-        total=game.evaluations if final else budget.evaluations,
-        evaluations=game.evaluations,
-        exact=complete,
-        converged=None if complete else False,
-        final=final,
-    )
-
-
-def shapley_values(
-    values: Float64[ndarray, "coalition output"],
-) -> Float64[ndarray, "feature output"]:
-    """Return Shapley values from the values of coalitions, bit i of the index = feature i.
-
-    Sizes of which no marginal contribution is known (NaN) are left out of the mean.
-
-    Args:
-        values: (2ⁿ, outputs); all of them known gives the exact Shapley values.
-    """
-    n = len(values).bit_length() - 1
-    masks = np.arange(len(values))
-    sizes = np.bitwise_count(masks)
-    shares = np.empty((n, values.shape[1]))
-    for i in range(n):
-        without = masks[(masks >> i) & 1 == 0]
-        gain = values[without | (1 << i)] - values[without]
-        size = sizes[without]
-        known = ~np.isnan(gain).any(axis=1)
-        total = np.zeros((n, values.shape[1]))
-        np.add.at(total, size[known], gain[known])
-        count = np.bincount(size[known], minlength=n)
-        seen = count > 0
-        shares[i] = (total[seen] / count[seen, None]).mean(0) if seen.any() else np.nan
-    return shares

@@ -25,7 +25,7 @@ from llm_interp_widgets.models.scoring import Row, Scorer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Bool, Float64
+    from jaxtyping import Bool, Float64, Int
     from numpy import ndarray
 
     from llm_interp_widgets.models.fillers import Off
@@ -121,19 +121,25 @@ class Coalitions:
         """Return the value of each coalition for each filler; raises what ``values`` does."""
         return self._ask(coalitions, range(self.fillers))
 
-    def _ask(self, coalitions: ndarray, which: Sequence[int]) -> ndarray:
-        coalitions = np.asarray(coalitions, dtype=bool)
-        keys = [[self._key(row, k) for row in coalitions] for k in which]
-        unknown = {
-            key: self._row(row, k)
-            for k, of_filler in zip(which, keys, strict=True)
-            for key, row in zip(of_filler, coalitions, strict=True)
-            if key not in self._known
-        }
+    def each(
+        self, coalitions: Bool[ndarray, "row feature"], fillers: Int[ndarray, " row"]
+    ) -> Float64[ndarray, "row output"]:
+        """Return the value of each coalition for its own filler; raises what ``values`` does."""
+        rows = np.asarray(coalitions, dtype=bool)
+        keys = [self._key(row, int(k)) for row, k in zip(rows, fillers, strict=True)]
+        unknown: dict[_Key, Row] = {}
+        for key, row, k in zip(keys, rows, fillers, strict=True):
+            if key not in self._known and key not in unknown:
+                unknown[key] = self._row(row, int(k))
         names = list(unknown)
-        for rows, values in self._scorer.score(list(unknown.values())):
-            self._known.update((names[i], value) for i, value in zip(rows, values, strict=True))
-        return np.stack([[self._known[key] for key in of_filler] for of_filler in keys])
+        for some, values in self._scorer.score(list(unknown.values())):
+            self._known.update((names[i], value) for i, value in zip(some, values, strict=True))
+        return np.stack([self._known[key] for key in keys])
+
+    def _ask(self, coalitions: ndarray, which: Sequence[int]) -> ndarray:
+        rows, times = len(coalitions), len(which)
+        values = self.each(np.tile(coalitions, (times, 1)), np.repeat(np.array(which), rows))
+        return values.reshape(times, rows, -1)
 
     def _key(self, row: ndarray, filler: int) -> _Key:
         # With everything on no filler is seen, so that row is shared by all of them.

@@ -1,43 +1,39 @@
 """Attribution: how much each input pushed each output, with all that is needed to trust it.
 
 What comes in: arrays, tokens and provenance. What goes out: an immutable record that can
-be saved to one file and opened again on a machine without torch, transformers or shap.
-
-File format: a NumPy ``.npz`` archive (never pickled) with the arrays and one JSON header;
-``FORMAT`` grows when it changes, and an unknown or damaged file raises ``ResultError``.
+be saved to one file (see ``_file``) and opened again on a machine without torch, transformers
+or shap.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import uuid
-import zipfile
-import zlib
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from llm_interp_widgets.errors import ResultError
+from llm_interp_widgets.results import _file
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.partial import Partial
-from llm_interp_widgets.text.tokens import Token
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
+    from pathlib import Path
 
     import pandas as pd
     import shap
     from jaxtyping import Float32, Float64
     from numpy import ndarray
 
-FORMAT = 1
+    from llm_interp_widgets.text.tokens import Token
+
 Unit = Literal["logit", "log_prob", "prob", "cosine", "value"]
 Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
 
+_KIND = "attribution"
 _ARRAYS = (
     "scores",
     "base_values",
@@ -46,16 +42,6 @@ _ARRAYS = (
     "standard_error",
     "spread",
     "fit",
-)
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
 )
 _OPTIONAL = ("standard_error", "spread", "fit")
 _ERRORS = ("standard_error", "spread")
@@ -278,29 +264,7 @@ class Attribution:
         Raises:
             ResultError: The file cannot be written.
         """
-        header = {"format": FORMAT, "kind": "attribution"}
-        header |= {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
-        header |= {
-            "inputs": [asdict(token) for token in self.inputs],
-            "outputs": [asdict(token) for token in self.outputs],
-            "params": dict(self.params),
-            "model": asdict(self.model),
-        }
-        arrays = {n: a for n in _ARRAYS if (a := getattr(self, n)) is not None}
-        arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-        target = Path(path).expanduser()
-        part = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
-        try:
-            with part.open("xb") as file:
-                np.savez_compressed(file, **arrays)
-            part.replace(target)
-        except OSError as error:
-            raise ResultError(
-                f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)
-        return target
+        return _file.write(path, self, _KIND, _ARRAYS)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Attribution:
@@ -309,29 +273,6 @@ class Attribution:
         Raises:
             ResultError: The file is missing, damaged, too new, or something else.
         """
-        try:
-            # Opened here, because np.load leaves a damaged archive's file open.
-            with (
-                Path(path).expanduser().open("rb") as file,
-                np.load(file, allow_pickle=False) as archive,
-            ):
-                data = {name: archive[name] for name in archive.files}
-            header = dict(json.loads(data.pop("header").tobytes()))
-        except FileNotFoundError as error:
-            raise ResultError(f"There is no file {str(path)!r}. Check the path.") from error
-        except _UNREADABLE as error:
-            raise ResultError(
-                f"{str(path)!r} is not a saved attribution: it was not written by "
-                "Attribution.save, or it is damaged."
-            ) from error
-        if header.pop("kind", None) != "attribution" or header.pop("format", None) != FORMAT:
-            raise ResultError(
-                f"{str(path)!r} holds another kind or a newer format; this reads {FORMAT}."
-            )
-        try:
-            header["inputs"] = tuple(Token(**token) for token in header["inputs"])
-            header["outputs"] = tuple(Token(**token) for token in header["outputs"])
-            header["model"] = ModelInfo(**header["model"])
-            return cls(**data, **header)
-        except (TypeError, KeyError) as error:
-            raise ResultError(f"{str(path)!r} is damaged: {error}.") from error
+        return _file.read(
+            path, _KIND, lambda saved: cls(**saved | {"model": ModelInfo(**saved["model"])})
+        )

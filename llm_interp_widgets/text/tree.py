@@ -36,7 +36,7 @@ _PHRASE_CUT = regex.compile(
     r"""
     [,;:–—…)\]}»”]++ ["'’]*+ (?=\s)
     | [、，；：）」』】]++
-    | (?=\s[(\[{«“])
+    | (?<!\s) (?=\s+[(\[{«“])
     | (?=[（「『【])
     """,
     regex.VERBOSE,
@@ -139,14 +139,25 @@ def _gaps(features: Sequence[Token], text: str) -> Int[ndarray, " gap"]:
     )
     gaps = np.zeros(max(len(features) - 1, 0), dtype=np.int64)
     for i, (left, right) in enumerate(pairwise(features)):
-        # Special pieces may lie in between, and what ends may end anywhere among them.
-        between = range(left.end, max(left.end, right.start) + 1)
+        between = _between(left, right, text)
         for level, cuts in enumerate(ends, start=1):
             if any(position in cuts for position in between):
                 gaps[i] = level
         if left.role != right.role:
             gaps[i] = len(LEVELS) - 1
     return gaps
+
+
+def _between(left: Token, right: Token, text: str) -> range:
+    """Return the positions from one feature's last visible character to the next one's first.
+
+    Special pieces may lie in between, and spaces at either side: tokenizers that drop line breaks
+    leave them at the head of the token that follows.
+    """
+    last, first = text[left.start : left.end], text[right.start : right.end]
+    start = left.end - (len(last) - len(last.rstrip()) if last.strip() else 0)
+    stop = right.start + (len(first) - len(first.lstrip()) if first.strip() else 0)
+    return range(start, max(start, stop) + 1)
 
 
 def _build(gaps: Int[ndarray, " gap"]) -> TextTree:

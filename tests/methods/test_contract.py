@@ -15,10 +15,11 @@ from llm_interp_widgets.models import scoring
 from llm_interp_widgets.models.language_model import Inputs, Readout
 
 PROMPT = "The capital of France is Paris, and"  # too long to enumerate within SAMPLED
-COMPLETE = {"shapley", "owen"}  # promise that scores + base = output
+COMPLETE = {"shapley", "kernel_shap", "owen"}  # promise that scores + base = output
 FAMILIES = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2", "bert"]
 SAMPLED = {
     "shapley": {"evaluations": 90, "precision": None},
+    "kernel_shap": {"evaluations": 90, "precision": None},
     "owen": {"evaluations": 90},
     "lime": {"evaluations": 90},
     "smooth_grad": {"samples": 8, "precision": None},

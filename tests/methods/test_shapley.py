@@ -11,8 +11,9 @@ import torch
 
 import llm_interp_widgets as liw
 from llm_interp_widgets.errors import ParameterError
+from llm_interp_widgets.methods._enumeration import shapley_values
 from llm_interp_widgets.methods._perturbation import Budget
-from llm_interp_widgets.methods.shapley import Shapley, _sampled, shapley_values
+from llm_interp_widgets.methods.shapley import Shapley, _sampled
 
 TEXT = "The opposite of hot is"
 
@@ -117,55 +118,13 @@ def test_agrees_with_shap_exact(tiny_lm):
     assert a.base_values[0] == pytest.approx(exact.base_values[0], abs=1e-4)
 
 
-class SyntheticGame:
-    """Stands in for the model: pairwise interactions, exact values known."""
-
-    def __init__(self, n, fillers, seed):
-        random = np.random.default_rng(seed)
-        self.fillers, self.features = fillers, range(n)
-        self.weights = random.normal(size=(fillers, n))
-        self.pairs = random.normal(size=(fillers, n, n)) * 0.7
-        self.triples = random.normal(size=(n, n, n)) * 0.3
-        self.evaluations = 0
-
-    def values(self, coalitions, filler):
-        x = coalitions.astype(float)
-        self.evaluations += len(x)
-        linear = x @ self.weights[filler]
-        linear += np.einsum("ri,rj,ij->r", x, x, self.pairs[filler])
-        linear += np.einsum("ri,rj,rk,ijk->r", x, x, x, self.triples)
-        return linear[:, None]
-
-    def full(self):
-        return self.values(np.ones((1, len(self.features)), bool), 0)[0]
-
-    def empty(self, filler=None):
-        return np.zeros(1)
-
-    def exact(self):
-        n = len(self.features)
-        masks = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-        return np.mean([shapley_values(self.values(masks, k)) for k in range(self.fillers)], 0)
-
-
-class Piece:
-    special = False
-
-
-class Fake:
-    def __init__(self, n, seed):
-        self.pieces, self.seed = [Piece()] * n, seed
-
-
 @pytest.mark.parametrize("fillers", [1, 3])
-def test_intervals_cover_the_truth_19_times_in_20(fillers):
-    n, covered = 7, []
+@pytest.mark.parametrize("precision", [None, 0.1])
+def test_intervals_cover_the_truth_19_times_in_20(synthetic, fillers, precision):
+    covered = []
     for seed in range(120):
-        game = SyntheticGame(n, fillers, seed)
-        truth = game.exact()[:, 0]
-        game.evaluations = 0
-        # A filler-independent full value, as in the real game, keeps the sums comparable.
-        last = list(_sampled(Fake(n, seed), game, Budget(400, None), None))[-1]
+        game, task, truth = synthetic(7, fillers, seed)
+        *_, last = _sampled(task, game, Budget(400, None), precision)
         off = np.abs(last.scores[0] - truth)
         covered.append(off <= 1.96 * last.standard_error[0] + 1e-6)
     assert 0.92 <= np.mean(covered) <= 0.975
