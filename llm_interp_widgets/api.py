@@ -6,7 +6,7 @@ is wrong is raised here, in the caller's cell, before any work has started.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
@@ -16,6 +16,8 @@ from llm_interp_widgets.methods import make
 from llm_interp_widgets.methods._interactions import ADDS_UP
 from llm_interp_widgets.methods.base import Task
 from llm_interp_widgets.methods.interactions import PairInteractions
+from llm_interp_widgets.models.baselines import settle
+from llm_interp_widgets.models.baselines import words as baseline_words
 from llm_interp_widgets.models.fillers import fillers
 from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load
@@ -212,7 +214,7 @@ def interactions(
     _check_model(lm)
     chosen = PairInteractions(index=index, seconds=seconds, off=off, filler=filler)
     question, columns = _read(lm, prompt, target, granularity)
-    chosen, names = _prepared(chosen, lm, columns)
+    chosen, stands_in, note = _prepared(chosen, lm, columns)
     settings = _settings(chosen)
 
     def run(stop: threading.Event) -> Iterator[Partial]:
@@ -232,8 +234,8 @@ def interactions(
             output_values=output,
             completeness_gap=completeness_gap(values, base, output) if index in ADDS_UP else None,
             index=index,
-            off=describe.off_words(settings, names),
-            note=question.note,
+            off=stands_in,
+            note=" ".join(filter(None, (question.note, note))),
             params=settings,
             granularity=granularity if isinstance(granularity, str) else "spans",
             target=question.words,
@@ -263,7 +265,7 @@ def _plan(
         raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")
     chosen = make(method, params)
     question, columns = _read(lm, prompt, target, granularity)
-    chosen, names = _prepared(chosen, lm, columns)
+    chosen, stands_in, note = _prepared(chosen, lm, columns)
     settings = _settings(chosen)
     about = About(
         prompt=question.prompt.text,
@@ -274,12 +276,12 @@ def _plan(
         method=method,
         title=chosen.CARD.title,
         caution=chosen.CARD.caution,
-        off=describe.off_words(settings, names),
+        off=stands_in,
         granularity=granularity if isinstance(granularity, str) else "spans",
         params=settings,
         model=lm.info,
         seed=int(seed),
-        note=question.note,
+        note=" ".join(filter(None, (question.note, note))),
         additive=chosen.CARD.additive,
     )
 
@@ -309,14 +311,20 @@ def _read(
     return question, columns
 
 
-def _prepared(chosen: P, lm: LanguageModel, columns: Sequence[Token]) -> tuple[P, Sequence[str]]:
-    """Return the method with what was automatic decided, and the names of what stands in."""
-    settings = _settings(chosen)
-    names = fillers(lm, settings["filler"], settings["off"])[1] if "filler" in settings else ()
-    removing = settings.get("off") == "remove"
-    features = len(require_features(columns))
-    chosen = chosen.prepare(features, () if removing else names)
-    return chosen, names if removing else _settings(chosen).get("filler", ())
+def _prepared(chosen: P, lm: LanguageModel, columns: Sequence[Token]) -> tuple[P, str, str]:
+    """Return the method with what was automatic decided, what stands in, in words, and a note."""
+    given, features = _parameters(chosen), len(require_features(columns))
+    if "baseline" in given:
+        baselines, note = settle(lm, given["baseline"])
+        chosen = replace(chosen, baseline=baselines).prepare(features, ())
+        return chosen, baseline_words(baselines), note
+    if "filler" not in given:
+        return chosen.prepare(features, ()), "", ""
+    names = fillers(lm, given["filler"], given["off"])[1]
+    if given["off"] == "remove":
+        return chosen.prepare(features, ()), describe.off_words(given, names), ""
+    chosen = chosen.prepare(features, names)
+    return chosen, describe.off_words(given, _parameters(chosen)["filler"]), ""
 
 
 def _result(about: About, look: Progress) -> Attribution:
@@ -353,6 +361,18 @@ def _result(about: About, look: Progress) -> Attribution:
     )
 
 
+def _parameters(method: _Preparable) -> dict[str, Any]:
+    return {field.name: getattr(method, field.name) for field in fields(method)}
+
+
 def _settings(method: _Preparable) -> dict[str, Any]:
-    values = {field.name: getattr(method, field.name) for field in fields(method)}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+    """Return a method's parameters as plain values, fit for a file."""
+    return {name: _plain(value) for name, value in _parameters(method).items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a method's parameter may be
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return f"{type(value).__name__} of shape {tuple(value.shape)}"

@@ -221,9 +221,8 @@ def ridge(on: ndarray, values: ndarray, weights: ndarray, penalty: float) -> Fit
     slopes = inverse @ (weighted.T @ y)
     residual = y - x @ slopes
     unexplained, variance = weights @ residual**2, weights @ y**2
-    # a target that is constant, but for rounding, is explained wholly by its mean
-    rounding = 8 * np.finfo(float).eps * np.abs(values).max(axis=0)
-    varies = variance > total * rounding**2
+    # a constant target is explained wholly by its mean; its variance is rounding, seldom zero
+    varies = (np.ptp(values, axis=0) > 0) & (variance > 0)
     r2 = np.where(varies, 1 - unexplained / np.where(varies, variance, 1), 1.0)
     return Fit(
         slopes.T,

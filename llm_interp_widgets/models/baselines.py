@@ -75,11 +75,14 @@ def settle(
     return tuple(found), " ".join(notes)
 
 
-def describe(baseline: Baseline) -> str:
-    """Return one baseline as a reader sees it."""
-    if isinstance(baseline, str):
-        return baseline
-    return f"tensor of shape {tuple(baseline.shape)}"
+def words(baselines: Sequence[Baseline]) -> str:
+    """Return what ``settle`` returned as a reader sees it, e.g. ``"“_”, “ the”, averaged"``."""
+    named = {"zero": "embeddings of zero", "mean": "the mean embedding"}
+    listed = ", ".join(
+        named.get(one, quoted(one)) if isinstance(one, str) else "given embeddings"
+        for one in baselines
+    )
+    return f"{listed}, averaged" if len(baselines) > 1 else listed
 
 
 def rows(

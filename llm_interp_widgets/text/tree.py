@@ -152,10 +152,11 @@ def _between(left: Token, right: Token, text: str) -> range:
     """Return the positions from one feature's last visible character to the next one's first.
 
     Special pieces may lie in between, and spaces at either side: tokenizers that drop line breaks
-    leave them at the head of the token that follows.
+    leave them at the head of the token that follows. What ends inside a blank feature ends after
+    it.
     """
     last, first = text[left.start : left.end], text[right.start : right.end]
-    start = left.end - (len(last) - len(last.rstrip()) if last.strip() else 0)
+    start = min(left.start + max(1, len(last.rstrip())), left.end)
     stop = right.start + (len(first) - len(first.lstrip()) if first.strip() else 0)
     return range(start, max(start, stop) + 1)
 

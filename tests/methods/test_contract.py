@@ -9,14 +9,18 @@ import pytest
 import torch
 
 import llm_interp_widgets as liw
-from llm_interp_widgets.errors import NonFiniteError
+from llm_interp_widgets.errors import NonFiniteError, UnsupportedModelError
 from llm_interp_widgets.methods import METHODS
 from llm_interp_widgets.models import scoring
 from llm_interp_widgets.models.language_model import Inputs, Readout
 
+OTHER = "The capital of Japan is Tokyo"
 PROMPT = "The capital of France is Paris, and"  # too long to enumerate within SAMPLED
 COMPLETE = {"shapley", "kernel_shap", "owen"}  # promise that scores + base = output
-FAMILIES = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2", "bert"]
+DECODERS = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2"]
+FAMILIES = [*DECODERS, "bert", "bert_mlm", "bert_encoder", "t5"]
+# There is no single stack of attention to roll out.
+REFUSED = [(method, "t5") for method in ("gradient_rollout", "attention_rollout")]
 SAMPLED = {
     "shapley": {"evaluations": 90, "precision": None},
     "kernel_shap": {"evaluations": 90, "precision": None},
@@ -28,10 +32,36 @@ SAMPLED = {
 
 methods = pytest.mark.parametrize("method", list(METHODS))
 families = pytest.mark.parametrize("family", FAMILIES)
+both = pytest.mark.parametrize(
+    ("method", "family"), [(m, f) for m in METHODS for f in FAMILIES if (m, f) not in REFUSED]
+)
 
 
-def attribute(lm, method, prompt=PROMPT, target=None, **options):
+def attribute(lm, method, prompt=None, target=None, **options):
+    """Attribute a prompt that suits the model; an encoder is asked for a likeness."""
+    if prompt is None:
+        prompt = f"{PROMPT}{lm.tokenizer.mask_token}" if lm.kind == "masked" else PROMPT
+    if lm.kind == "encoder":
+        target = OTHER
     return liw.attribute(lm, prompt, target, method, **(SAMPLED.get(method, {}) | options))
+
+
+def own_value(lm, a):
+    """What the model itself says of the default target, one plain forward pass."""
+    ids = torch.tensor([lm.encode(a.prompt).ids])
+    with torch.inference_mode():
+        if lm.kind == "encoder":
+            other = torch.tensor([lm.encode(OTHER).ids])
+            means = [lm.model(i).last_hidden_state[0].mean(0) for i in (ids, other)]
+            return float(torch.cosine_similarity(*means, dim=0))
+        if lm.kind == "seq2seq":
+            start = torch.tensor([[lm.model.config.decoder_start_token_id]])
+            return float(lm.model(ids, decoder_input_ids=start).logits[0, 0].log_softmax(-1).max())
+        logits = lm.model(ids).logits[0]
+    if lm.kind == "classifier":
+        return float(logits.max())
+    at = ids[0].tolist().index(lm.tokenizer.mask_token_id) if lm.kind == "masked" else -1
+    return float(logits[at].log_softmax(-1).max())
 
 
 def state_of(model):
@@ -56,8 +86,7 @@ def assert_same(before, after):
     assert all(torch.equal(weights[name], weights_after[name]) for name in weights)
 
 
-@methods
-@families
+@both
 def test_shape_and_finiteness(tiny_lm, family, method):
     a = attribute(tiny_lm(family), method)
     assert a.scores.shape == (len(a.outputs), len(a.inputs)) == (1, len(a.inputs))
@@ -81,20 +110,14 @@ def test_scores_and_base_add_up(tiny_lm, family, method):
     assert (a.completeness_gap < 1e-3).all()
 
 
-@methods
-@families
+@both
 def test_output_value_is_the_models_own(tiny_lm, family, method):
     lm = tiny_lm(family)
     a = attribute(lm, method)
-    ids = torch.tensor([lm.encode(PROMPT).ids])
-    with torch.inference_mode():
-        logits = lm.model(input_ids=ids).logits
-    own = logits[0].max() if family == "bert" else logits[0, -1].log_softmax(-1).max()
-    assert a.output_values[0] == pytest.approx(float(own), abs=1e-4)
+    assert a.output_values[0] == pytest.approx(own_value(lm, a), abs=1e-4)
 
 
-@methods
-@families
+@both
 def test_batch_size_changes_nothing(tiny_lm, family, method, monkeypatch):
     lm = tiny_lm(family)
     whole = attribute(lm, method)
@@ -113,8 +136,7 @@ def test_seed_decides_everything(tiny_lm, method):
     assert np.array_equal(first.scores, other.scores) != sampled
 
 
-@methods
-@families
+@both
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_model_is_left_as_it_was(tiny_model, tokenizer, family, method, mode):
     model = tiny_model(family)
@@ -127,8 +149,7 @@ def test_model_is_left_as_it_was(tiny_model, tokenizer, family, method, mode):
     assert attribute(liw.wrap(model, tokenizer), method).scores == pytest.approx(a.scores)
 
 
-@methods
-@families
+@both
 def test_model_is_left_as_it_was_by_an_error_in_any_forward_pass(
     tiny_model, tokenizer, family, method
 ):
@@ -146,12 +167,12 @@ def test_model_is_left_as_it_was_by_an_error_in_any_forward_pass(
         return forward(model, *args, **kwargs)
 
     model.forward = failing
-    attribute(lm, method, target=3 if family != "bert" else 1)
+    attribute(lm, method, target=1)
     total = calls
     for n in range(1, total + 1):
         calls, fail_at = 0, n
         with pytest.raises(RuntimeError, match="planted"):
-            attribute(lm, method, target=3 if family != "bert" else 1)
+            attribute(lm, method, target=1)
     del model.forward
     assert total > 0
     assert_same(before, state_of(model))
@@ -216,3 +237,29 @@ def test_card_says_what_a_reader_needs(method):
     assert all(getattr(card, field) for field in card.__slots__ if field != "additive")
     assert method in repr(liw.methods())
     assert method in liw.methods()._repr_html_()
+
+
+@pytest.mark.parametrize(("method", "family"), REFUSED)
+def test_what_cannot_be_done_is_said(tiny_lm, family, method):
+    with pytest.raises(UnsupportedModelError, match="Use"):
+        attribute(tiny_lm(family), method)
+
+
+@pytest.fixture(scope="module", params=["smollm2", "minilm"])
+def real(request, lm, minilm):
+    """The two real models: a decoder, and an encoder asked for a likeness."""
+    return lm if request.param == "smollm2" else liw.load(minilm)
+
+
+@methods
+def test_on_the_real_models(real, method):
+    before = state_of(real.model)
+    a = attribute(real, method)
+    assert_same(before, state_of(real.model))
+    assert np.isfinite(a.scores).all()
+    assert np.abs(a.scores).max() > 0
+    assert a.output_values[0] == pytest.approx(own_value(real, a), abs=1e-4)
+    if method in COMPLETE:
+        total = a.base_values + a.scores.astype(np.float64).sum(axis=1)
+        assert total == pytest.approx(a.output_values, abs=1e-3)
+    assert np.array_equal(attribute(real, method).scores, a.scores)

@@ -234,7 +234,9 @@ def test_fillers_are_averaged(tiny_lm):
     assert both.base_values == pytest.approx(np.mean([a.base_values for a in each], axis=0))
 
 
-@pytest.mark.parametrize(("budget", "filler"), [(40, "."), (61, [".", ","]), (400, "."), (90, "auto")])
+@pytest.mark.parametrize(
+    ("budget", "filler"), [(40, "."), (61, [".", ","]), (400, "."), (90, "auto")]
+)
 def test_partials_of_a_run(tiny_lm, budget, filler):
     lm = tiny_lm()
     prompt = lm.encode(TEXT)
@@ -246,7 +248,7 @@ def test_partials_of_a_run(tiny_lm, budget, filler):
     assert all(np.isfinite(p.scores).all() for p in partials)
     assert all(np.isfinite(p.fit).all() and (p.fit <= 1).all() for p in partials)
     assert all(p.evaluations <= budget and p.done <= p.total for p in partials)
-    assert partials[-1].evaluations > 0.8 * budget
+    assert partials[-1].evaluations > 0.7 * budget  # a mask drawn again costs nothing
     assert len(partials) == (4 if budget == 400 else 1)
     errors = [np.nanmean(p.standard_error) for p in partials]
     assert errors == sorted(errors, reverse=True)

@@ -269,7 +269,9 @@ def test_a_budget_above_the_tree_is_exact(tiny_lm):
 def test_fillers_are_averaged(tiny_lm):
     lm = tiny_lm()
     both = liw.attribute(lm, TEXT, None, "owen", evaluations="all", filler=[" of", "."])
-    each = [liw.attribute(lm, TEXT, None, "owen", evaluations="all", filler=f) for f in (" of", ".")]
+    each = [
+        liw.attribute(lm, TEXT, None, "owen", evaluations="all", filler=f) for f in (" of", ".")
+    ]
     stacked = np.stack([a.scores for a in each])
     assert both.scores == pytest.approx(stacked.mean(0), abs=1e-5)
     assert both.spread == pytest.approx(stacked.std(0), abs=1e-5)
@@ -323,7 +325,9 @@ def test_one_piece_takes_all(tiny_lm):
 def test_fillers_that_the_budget_does_not_reach_are_not_claimed(tiny_lm):
     n = len(liw.attribute(tiny_lm(), LONG, method="saliency").inputs)
     fillers = [" of", ".", " is", ","]
-    a = liw.attribute(tiny_lm(), LONG, None, "owen", evaluations=1 + 2 * (2 * n - 1), filler=fillers)
+    a = liw.attribute(
+        tiny_lm(), LONG, None, "owen", evaluations=1 + 2 * (2 * n - 1), filler=fillers
+    )
     assert a.params["filler"] == [" of", "."]
 
 
