@@ -36,7 +36,7 @@ lab: setup ## JupyterLab on notebooks/
 	@cd notebooks && jupyter lab
 
 ##@ Check it
-.PHONY: test lint types layers pytest jstest browser bench
+.PHONY: test lint types layers pytest jstest browser mutants bench
 test: setup ## everything below, in this order
 	@for step in lint types layers jstest pytest browser; do \
 	  printf '\n── %s ──\n' $$step; $(MAKE) $$step || exit; done
@@ -60,7 +60,11 @@ browser: setup ## JupyterLab and exported files in Chromium
 	@bash .ci/chromium
 	@python -m pytest -m browser
 
-bench: setup ## benchmarks (minutes)
+mutants: setup ## plant every known bug; each must be found (minutes)
+	@python tests/mutants/gate.py
+
+bench: setup ## benchmarks (half an hour), into build/bench.md
+	@rm -f build/bench.md
 	@python -m pytest tests/benchmarks -s -o python_files='bench_*.py' --timeout=0
 
 ##@ Build it

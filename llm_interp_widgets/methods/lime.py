@@ -171,8 +171,9 @@ class Fit(NamedTuple):
 
     Attributes:
         slopes: 0 for features that were left out.
-        standard_error: Of the slopes over other draws of masks; NaN for features left out, and
-            everywhere while there are no more samples than unknowns.
+        standard_error: Of the slopes over other draws of as many masks, without the shrinkage by
+            lime's penalty; NaN for features left out, and everywhere while there are no more
+            samples than unknowns.
         intercept: Value of the model with everything off.
         r2: Weighted share of the target's variance that the model explains; lime's "score".
     """

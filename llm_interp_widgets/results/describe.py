@@ -109,7 +109,8 @@ def facts(about: About, merged: Merged) -> list[tuple[str, str, Level]]:
     if about.note:
         listed.append(("check", about.note, "warn"))
     if about.off:
-        listed.append(("switched off by", about.off, "plain"))
+        label = "path starts at" if "baseline" in about.params else "switched off by"
+        listed.append((label, about.off, "plain"))
     listed += [
         ("model evaluations", f"{last.evaluations:,}", "plain"),
         ("seed", str(about.seed), "plain"),

@@ -143,7 +143,8 @@ def _named_groups(text: str, atoms: Sequence[Token], granularity: str) -> list[i
     boundaries = (word_boundaries if granularity == "word" else sentence_boundaries)(text)
     groups, group = [], 0
     for atom in atoms:
-        group += atom.start in boundaries
+        # a token may begin with the spaces or line breaks that end what was before it
+        group += any(at in boundaries for at in range(atom.start, _first_visible(atom) + 1))
         groups.append(group)
     return groups
 

@@ -207,3 +207,17 @@ def test_readouts_are_added(tiny_lm):
         for r in ([first, second], [first], [second])
     )
     assert both == pytest.approx(one + two, abs=1e-5)
+
+
+@pytest.mark.parametrize("off", ["replace", "remove"])
+@pytest.mark.parametrize("family", ["llama", "gemma2", "bert"])
+def test_order_and_company_of_rows_change_nothing(tiny_lm, family, off):
+    """What a row is worth depends neither on its place nor on who is padded beside it."""
+    lm, asked = tiny_lm(family), rows(5, 40)
+    there = game(lm, target=1, off=off, filler=" of").values(asked)
+    back = game(lm, target=1, off=off, filler=" of").values(asked[::-1])[::-1]
+    alone = np.concatenate(
+        [game(lm, target=1, off=off, filler=" of").values(row[None]) for row in asked]
+    )
+    assert back == pytest.approx(there, rel=1e-5, abs=1e-5)
+    assert alone == pytest.approx(there, rel=1e-5, abs=1e-5)

@@ -153,3 +153,8 @@ def test_pieces_partition_the_positions(text, sizes, data):
             groups = groupby(tokens, key=lambda token: (token.special, token.role))
             assert [key for key, _ in groups] == [(piece.special, piece.role)]
             assert (piece.start, piece.end) == (tokens[0].start, tokens[-1].end)
+
+
+def test_a_token_that_begins_with_a_line_break_begins_a_sentence():
+    prompt = by_tokens("Hello", " you", ".", "\nBig", " world", ".")
+    assert texts(pieces(prompt, "sentence")) == ["Hello you.", "\nBig world."]
