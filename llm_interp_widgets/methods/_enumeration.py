@@ -19,7 +19,7 @@ from llm_interp_widgets.results.partial import Partial
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jaxtyping import Float64
+    from jaxtyping import Float64, Int
     from numpy import ndarray
 
     from llm_interp_widgets.methods._perturbation import Budget
@@ -64,7 +64,7 @@ def enumerate_all(task: Task, game: Coalitions, budget: Budget) -> Iterator[Part
     full = game.full()
     first = preview(task, game, budget)
     yield first
-    masks = np.arange(2**n, dtype=np.int64)
+    masks = alike_together(n)
     sizes = np.bitwise_count(masks)
     values = np.full((fillers, 2**n, len(full)), np.nan)
     total, done, shown = 2**n, 0, 0
@@ -84,6 +84,15 @@ def enumerate_all(task: Task, game: Coalitions, budget: Budget) -> Iterator[Part
                 yield _so_far(task, game, values, budget, final=final)
             if final:
                 return
+
+
+def alike_together(n: int) -> Int[ndarray, " coalition"]:
+    """Return all coalitions so that those next to each other begin alike: they share work."""
+    numbers = np.arange(2**n, dtype=np.int64)
+    masks = np.zeros_like(numbers)
+    for i in range(n):
+        masks |= (numbers >> (n - 1 - i) & 1) << i
+    return masks
 
 
 def _outside_in(n: int) -> list[int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError, nearest
-from llm_interp_widgets.methods._enumeration import evaluations_of_all
+from llm_interp_widgets.methods._enumeration import alike_together, evaluations_of_all
 from llm_interp_widgets.methods._interactions import INDICES
 from llm_interp_widgets.methods._perturbation import Budget, check_off, game, positive
 from llm_interp_widgets.results.partial import Partial
@@ -21,7 +21,7 @@ from llm_interp_widgets.results.partial import Partial
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jaxtyping import Float32, Int
+    from jaxtyping import Float32
     from numpy import ndarray
 
     from llm_interp_widgets.methods._interactions import Index
@@ -92,7 +92,7 @@ class PairInteractions:
         total = evaluations_of_all(n, coalitions.fillers)
         budget = Budget(total, self.seconds)
         yield _look(task, coalitions, np.full((n, n, _outputs(coalitions)), np.nan), total)
-        masks = _alike_together(n)
+        masks = alike_together(n)
         values = np.empty((2**n, _outputs(coalitions)))
         step = max(1, _INPUTS_A_STEP // coalitions.fillers)
         for start in range(0, len(masks), step):
@@ -137,15 +137,6 @@ def _columns(task: Task, matrices: ndarray) -> Float32[ndarray, "output pair"]:
     wide = np.zeros((matrices.shape[-1], pieces, pieces), dtype=np.float32)
     wide[:, is_feature[:, None], is_feature] = np.moveaxis(matrices, -1, 0)
     return wide.reshape(len(wide), pieces * pieces)
-
-
-def _alike_together(n: int) -> Int[ndarray, " coalition"]:
-    """Return all coalitions so that those next to each other begin alike: they share work."""
-    numbers = np.arange(2**n, dtype=np.int64)
-    masks = np.zeros_like(numbers)
-    for i in range(n):
-        masks |= (numbers >> (n - 1 - i) & 1) << i
-    return masks
 
 
 def _count(number: int) -> str:

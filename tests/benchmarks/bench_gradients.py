@@ -123,16 +123,28 @@ def test_integrated_gradients_time(lm, compare, tokens):
 
 def test_generated_tokens_time(lm, compare):
     pytest.importorskip("captum")
+    inseq = pytest.importorskip("inseq")
     ids = prompt_of(lm, min(LENGTHS))
-    said = lm.top_tokens(ids, GENERATED)
-    own = ours(lm, ids, liw.Generate(len(said)), "gauss_legendre")
+    text = lm.tokenizer.decode(ids)
+    own = ours(lm, ids, liw.Generate(GENERATED), "gauss_legendre")
+    outputs = liw.attribute(lm, ids, liw.Generate(GENERATED), "input_x_gradient").outputs
+    said = [token.id for token in outputs]
     rows = max(len(rows) for rows, _ in recorded_passes(ours(lm, ids, said[0])))
+    explainer = inseq.load_model(lm.model, "integrated_gradients", tokenizer=lm.tokenizer)
+
+    def inseqs():
+        explainer.attribute(
+            text, text + lm.tokenizer.decode(said), n_steps=STEPS, internal_batch_size=rows,
+            step_scores=[], show_progress=False,
+        )  # fmt: skip
+
     contenders = {
-        f"llm_interp_widgets, Generate({len(said)})": own,
+        f"llm_interp_widgets, Generate({GENERATED})": own,
         "captum, one target after the other": captums(lm, ids, None, rows, said),
+        "inseq": inseqs,
     }
-    title = f"Integrated gradients, {len(ids)} tokens, {STEPS} steps, {len(said)} generated tokens"
-    compare(title, contenders, rounds=1)
+    title = f"Integrated gradients, {len(ids)} tokens, {STEPS} steps, {GENERATED} generated tokens"
+    compare(title, contenders)
 
 
 # ── memory ────────────────────────────────────────────────────────────────────
