@@ -8,14 +8,15 @@ or shap.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from llm_interp_widgets.errors import ResultError
-from llm_interp_widgets.results import _file
+from llm_interp_widgets.results import _file, interop
 from llm_interp_widgets.results.describe import About
+from llm_interp_widgets.results.grouping import grouped
 from llm_interp_widgets.results.partial import Partial
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64
     from numpy import ndarray
 
+    from llm_interp_widgets.text.features import Granularity
     from llm_interp_widgets.text.tokens import Token
 
 Unit = Literal["logit", "log_prob", "prob", "cosine", "value"]
@@ -201,13 +203,94 @@ class Attribution:
             fit=self.fit,
             base_values=self.base_values,
             output_values=self.output_values,
-            done=self.evaluations,
-            total=self.evaluations,
+            done=max(self.evaluations, 1),
+            total=max(self.evaluations, 1),
             evaluations=self.evaluations,
             preview=self.preview,
             exact=self.exact,
             converged=False if self.cancelled else self.converged,
             final=True,
+        )
+
+    def grouped(self, granularity: Granularity) -> Attribution:
+        """Return the scores summed to coarser pieces.
+
+        The sum of shares is a share, not the score that the coarser piece would have got if it
+        had been switched off as a whole: that is ``attribute(…, granularity=…)``.
+
+        Args:
+            granularity: ``"word"``, ``"sentence"``, ``"turn"``, or character spans.
+
+        Returns:
+            An attribution with standard errors and spreads that are the sums of their parts':
+            the most they can be, as how the parts move together is not known.
+
+        Raises:
+            ResultError: The method's scores are no shares, or its pieces are coarser already.
+            ParameterError: Unknown granularity, or spans that leave the text.
+        """
+        if not self.additive:
+            raise ResultError(
+                f"Scores of {self.method} are no shares of the output and cannot be summed. Call "
+                f"attribute(…, method={self.method!r}, granularity={granularity!r})."
+            )
+        inputs, made_of = grouped(self.prompt, self.inputs, self.granularity, granularity)
+
+        def summed(array: ndarray | None) -> ndarray | None:
+            return None if array is None else array.astype(np.float64) @ made_of
+
+        return replace(
+            self,
+            inputs=inputs,
+            scores=self.scores.astype(np.float64) @ made_of,
+            standard_error=summed(self.standard_error),
+            spread=summed(self.spread),
+            granularity=granularity if isinstance(granularity, str) else "spans",
+        )
+
+    @classmethod
+    def from_shap(
+        cls,
+        explanation: shap.Explanation,
+        *,
+        index: int | None = None,
+        unit: Unit = "value",
+        target: str = "",
+        model: str = "",
+    ) -> Attribution:
+        """Take over what shap found for a text.
+
+        Args:
+            explanation: Of one text, or of several.
+            index: Which one, of several.
+            unit: Of its values, which shap does not know.
+            target: What was explained; the names of its outputs by default.
+            model: Which model, for provenance.
+
+        Raises:
+            ResultError: It is something else than an explanation of a text.
+        """
+        found = interop.from_shap(explanation, index)
+        found |= {"target": target} if target else {}
+        return cls(method="shap", title="SHAP", unit=unit, **_imported(model), **found)
+
+    @classmethod
+    def from_lime(cls, explanation: Any, *, model: str = "") -> Attribution:  # noqa: ANN401
+        """Take over what lime's ``LimeTextExplainer`` found, a row a label.
+
+        Args:
+            explanation: A ``lime.explanation.Explanation`` of a text.
+            model: Which model, for provenance.
+
+        Raises:
+            ResultError: It is something else than an explanation of a text.
+        """
+        return cls(
+            method="lime",
+            title="LIME",
+            caution="Slopes of a simpler model: with a low R² they say little.",
+            **_imported(model),
+            **interop.from_lime(explanation),
         )
 
     def to_shap(self) -> shap.Explanation:
@@ -276,3 +359,9 @@ class Attribution:
         return _file.read(
             path, _KIND, lambda saved: cls(**saved | {"model": ModelInfo(**saved["model"])})
         )
+
+
+def _imported(model: str) -> dict[str, Any]:
+    """Return what a peer's result does not say."""
+    info = ModelInfo(name=model or "not said", revision=None, dtype="", device="")
+    return {"model": info, "seed": 0, "seconds": 0.0, "evaluations": 0}

@@ -111,11 +111,11 @@ def facts(about: About, merged: Merged) -> list[tuple[str, str, Level]]:
     if about.off:
         label = "path starts at" if "baseline" in about.params else "switched off by"
         listed.append((label, about.off, "plain"))
-    listed += [
-        ("model evaluations", f"{last.evaluations:,}", "plain"),
-        ("seed", str(about.seed), "plain"),
-        ("model", f"{info.name} · {info.dtype} · {info.device}", "plain"),
-    ]
+    if last.evaluations or not last.final:  # a result of another library does not say
+        listed.append(("model evaluations", f"{last.evaluations:,}", "plain"))
+        listed.append(("seed", str(about.seed), "plain"))
+    known = " · ".join(filter(None, (info.name, info.dtype, info.device)))
+    listed.append(("model", known, "plain"))
     if not last.preview and last.total:
         listed.append(_gap_fact(about, merged))
         if merged.fit is not None:

@@ -75,51 +75,90 @@ def bare(lm, rows):
 # ── a language model's next token ─────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("tokens", [32, 128])
-@pytest.mark.parametrize("method", ["shapley", "owen"])
-def test_next_token(lm, tokens, method, rows_asked, compare):
-    shap = pytest.importorskip("shap")
-    ids = prompt_of(lm, tokens)
-    text = lm.encode(ids).text
-    target = lm.top_tokens(ids, 1)[0]
-    evaluations = max(EVALUATIONS, 2 * tokens + 2)
-    tokenizer = lm.tokenizer
-
-    def ours():
-        liw.attribute(
-            lm, ids, target, method, evaluations=evaluations, precision=None, filler=" the"
-        )
-
-    ours()
-    scored = list(rows_asked)
+def next_token(lm, target, asked):
+    """A callable as shap's users write it: padded batches, all logits; notes what it is asked."""
 
     def predict(texts):
-        """A callable as shap's users write it: padded batches, all logits."""
         values = []
         with torch.inference_mode():
             for at in range(0, len(texts), ROWS_A_BATCH):
-                batch = tokenizer(
-                    [str(t) for t in texts[at : at + ROWS_A_BATCH]],
-                    return_tensors="pt", padding=True, padding_side="left",
-                ).to(lm.device)  # fmt: skip
+                some = [str(text) for text in texts[at : at + ROWS_A_BATCH]]
+                batch = lm.tokenizer(
+                    some, return_tensors="pt", padding=True, padding_side="left"
+                ).to(lm.device)
+                masks = batch["attention_mask"].bool()
+                asked.extend(
+                    row[on].numpy() for row, on in zip(batch["input_ids"], masks, strict=True)
+                )
                 position = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
                 logits = lm.model(**batch, position_ids=position).logits[:, -1]
                 values.append(logits.log_softmax(-1)[:, target])
         return torch.cat(values).cpu().numpy()
 
+    return predict
+
+
+@pytest.mark.parametrize("tokens", [32, 128])
+@pytest.mark.parametrize("method", ["shapley", "owen"])
+def test_next_token(lm, tokens, method, rows_asked, compare):
+    """The same filler for both: every input has the prompt's length, nothing is padded."""
+    shap = pytest.importorskip("shap")
+    ids = prompt_of(lm, tokens)
+    text = lm.encode(ids).text
+    target = lm.top_tokens(ids, 1)[0]
+    options = {"evaluations": max(EVALUATIONS, 2 * tokens + 2), "filler": " the"}
+    if method == "shapley":
+        options["precision"] = None
+
+    def ours():
+        liw.attribute(lm, ids, target, method, **options)
+
+    ours()
+    scored, asked = list(rows_asked), []
     algorithm = {"shapley": "permutation", "owen": "partition"}[method]
-    masker = shap.maskers.Text(tokenizer, mask_token=" the")
-    explainer = shap.Explainer(predict, masker, algorithm=algorithm)
+    masker = shap.maskers.Text(lm.tokenizer, mask_token=" the")
+    explainer = shap.Explainer(next_token(lm, target, asked), masker, algorithm=algorithm)
 
     def theirs():
+        asked.clear()
         explainer([text], max_evals=len(scored), silent=True)
 
+    theirs()
     compare(
         f"{method}, next token, {tokens} tokens, {len(scored)} inputs",
         {
             "bare": bare(lm, scored),
             "llm_interp_widgets": ours,
-            f"shap {algorithm}, batched callable": theirs,
+            f"shap {algorithm}, batched callable, {len(asked)} inputs": theirs,
+        },
+    )
+
+
+@pytest.mark.parametrize("tokens", [32, 128])
+def test_next_token_without_what_is_off(lm, tokens, compare):
+    """Shorter inputs: shap's default masker puts "..." for all that is off, we take it out."""
+    shap = pytest.importorskip("shap")
+    ids = prompt_of(lm, tokens)
+    text = lm.encode(ids).text
+    target, asked = lm.top_tokens(ids, 1)[0], []
+    explainer = shap.Explainer(
+        next_token(lm, target, asked), shap.maskers.Text(lm.tokenizer), algorithm="partition"
+    )
+
+    def theirs():
+        asked.clear()
+        explainer([text], max_evals=EVALUATIONS, silent=True)
+
+    theirs()
+    rows = list(asked)
+    compare(
+        f"owen, next token, {tokens} tokens, {len(rows)} inputs, what is off removed",
+        {
+            "bare, shap's inputs": bare(lm, rows),
+            "llm_interp_widgets": lambda: liw.attribute(
+                lm, ids, target, "owen", evaluations=len(rows), off="remove"
+            ),
+            "shap partition, batched callable": theirs,
         },
     )
 
@@ -253,17 +292,18 @@ def test_classifier_against_lime(classifier, rows_asked, compare):
 
     def ours():
         liw.attribute(
-            classifier, REVIEW, liw.Prob(1), "lime", granularity="word", evaluations=samples
-        )
+            classifier, REVIEW, liw.Prob(1), "lime", granularity="word", off="remove",
+            evaluations=samples,
+        )  # fmt: skip
 
     ours()
     contenders = {"bare": bare(classifier, list(rows_asked)), "llm_interp_widgets": ours}
     for name, predict in callables(classifier).items():
-        explainer = lime_text.LimeTextExplainer(random_state=0, bow=False, mask_string="[MASK]")
+        explainer = lime_text.LimeTextExplainer(random_state=0)
         contenders[f"lime, {name}"] = lambda e=explainer, p=predict: e.explain_instance(
             REVIEW, p, num_features=40, num_samples=samples
         )
-    compare(f"lime, classifier, {samples} samples", contenders)
+    compare(f"lime, classifier, 32 tokens, {samples} samples, words removed", contenders)
 
 
 # ── what a reader waits for ───────────────────────────────────────────────────
