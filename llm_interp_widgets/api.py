@@ -283,6 +283,7 @@ def _plan(
         seed=int(seed),
         note=" ".join(filter(None, (question.note, note))),
         additive=chosen.CARD.additive,
+        effect=chosen.CARD.effect,
     )
 
     def run(stop: threading.Event) -> Iterator[Partial]:
@@ -340,6 +341,7 @@ def _result(about: About, look: Progress) -> Attribution:
         spread=merged.spread,
         fit=merged.fit,
         additive=about.additive,
+        effect=about.effect,
         exact=last.exact and last.final,
         converged=last.converged,
         method=about.method,

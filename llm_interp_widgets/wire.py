@@ -45,7 +45,7 @@ MAX_CHUNK_BYTES = 256 * 1024
 Status = Literal["queued", "running", "done", "cancelled", "failed"]
 Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
 Level = Literal["plain", "warn", "bad"]
-Unit = Literal["logit", "log_prob", "prob", "cosine", "value"]
+Unit = Literal["logit", "log_prob", "prob", "cosine", "value", "score"]
 
 
 class TokenInfo(TypedDict):
@@ -76,7 +76,10 @@ class ErrorInfo(TypedDict):
 
 
 class Subject(TypedDict):
-    """What is explained; fixed for the life of a job."""
+    """What is explained; fixed for the life of a job.
+
+    ``unit`` is that of the scores; "score" where these are no effects on the target.
+    """
 
     prompt: str
     inputs: list[TokenInfo]

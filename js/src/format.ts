@@ -10,6 +10,7 @@ const UNITS: Record<Unit, string> = {
   log_prob: "log-probability",
   logit: "logit",
   prob: "probability",
+  score: "score",
   value: "value",
 };
 

@@ -204,7 +204,7 @@ function legend(
     words(MARGIN, limit > 0 ? signed(-limit) : "", "start") +
     words(MARGIN + LEGEND_WIDTH / 2, "0", "middle") +
     words(right, limit > 0 ? signed(limit) : "", "end") +
-    `<text x="${right + 18}" y="${y + 8}">${xml(`${unitName(subject.unit)} of ${target}: blue lowers it, orange raises it`)}</text>` +
+    `<text x="${right + 18}" y="${y + 8}">${xml(`${unitName(subject.unit)} ${subject.unit === "score" ? `for ${target}, not an effect` : `of ${target}: blue lowers it, orange raises it`}`)}</text>` +
     `<text x="${right + 18}" y="${y + 26}">${xml(note)}</text></g>`
   );
 }

@@ -6,7 +6,7 @@ export const ACK_EVERY = 8;
 export type Status = "queued" | "running" | "done" | "cancelled" | "failed";
 export type Verdict = "exact" | "converged" | "still moving" | "did not converge" | "unknown";
 export type Level = "plain" | "warn" | "bad";
-export type Unit = "logit" | "log_prob" | "prob" | "cosine" | "value";
+export type Unit = "logit" | "log_prob" | "prob" | "cosine" | "value" | "score";
 
 /** One piece of the text as shown. ``start``/``end`` are characters of the prompt. */
 export interface TokenInfo {

@@ -90,12 +90,13 @@ export function sentence(token: TokenInfo, reading: Reading, subject: Subject, o
   }
   const margin = reading.margin > 0 ? ` ± ${magnitude(reading.margin)}` : "";
   const value = `${signed(reading.score)}${margin} ${unitName(subject.unit)}`;
-  return `${where}${role}, ${value}, ${effect(reading, targetName(subject, output))}`;
+  return `${where}${role}, ${value}, ${effect(reading, subject, targetName(subject, output))}`;
 }
 
 /** The direction in words; says so when it is not sure. */
-export function effect(reading: Reading, target: string): string {
+export function effect(reading: Reading, { unit }: Subject, target: string): string {
   if (reading.unsure) return "95 % interval crosses zero, direction not sure";
+  if (unit === "score") return "not an effect";
   if (reading.score === 0) return `leaves ${target} as it is`;
   return `${reading.score > 0 ? "raises" : "lowers"} ${target}`;
 }

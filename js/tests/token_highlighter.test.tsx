@@ -92,6 +92,17 @@ describe("the text", () => {
     expect(el.textContent).toContain("95 % interval crosses zero");
   });
 
+  it("calls no score an effect that is none", async () => {
+    const about = subject({ unit: "score", method: "saliency" });
+    const el = await draw(
+      widget,
+      new KernelModel(traits({ snapshot: snapshot({ subject: about }) })),
+    );
+    expect(label(el, 3)).toBe("“France”, fourth token, +6.90 score, not an effect");
+    expect(el.textContent).toContain("score for “Paris”, not an effect");
+    expect(el.textContent).not.toMatch(/raises|lowers/);
+  });
+
   it("speaks in sentences", async () => {
     const el = await draw(widget, new KernelModel(traits()));
     expect(label(el, 3)).toBe("“France”, fourth token, +6.90 log-probability, raises “Paris”");

@@ -25,6 +25,7 @@ _UNITS: dict[str, str] = {
     "prob": "probability",
     "cosine": "cosine similarity",
     "value": "value",
+    "score": "score",
 }
 
 

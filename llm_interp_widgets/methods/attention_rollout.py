@@ -37,6 +37,7 @@ class AttentionRollout:
         promises="deterministic, never negative; the same for every target read at one place",
         caution="Weights, not importance: it does not know what is asked.",
         source="Abnar & Zuidema 2020",
+        effect=False,
     )
 
     def prepare(self, features: int, fillers: tuple[str, ...]) -> Self:  # noqa: ARG002

@@ -54,6 +54,8 @@ class Card:
         source: Paper.
         additive: Scores are shares of output − base, so that those of a coarser piece are
             their sum. Where they are not, a completeness gap says nothing.
+        effect: A score is what the piece does to the target, in its unit. Where it is not, no
+            sentence says that a piece pushed.
     """
 
     title: str
@@ -64,6 +66,7 @@ class Card:
     caution: str
     source: str
     additive: bool = False
+    effect: bool = True
 
 
 class Method(Protocol):

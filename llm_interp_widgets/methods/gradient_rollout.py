@@ -39,6 +39,7 @@ class GradientRollout:
         promises="deterministic, never negative; does not add up to the output",
         caution="Only what speaks for the target through attention; nothing speaks against it.",
         source="Chefer et al. 2021",
+        effect=False,
     )
 
     def prepare(self, features: int, fillers: tuple[str, ...]) -> Self:  # noqa: ARG002

@@ -42,6 +42,7 @@ class InputXGradient:
         caution="A slope at one point, not an effect: saturated inputs get small scores.",
         source="Shrikumar et al. 2016",
         additive=True,
+        effect=False,
     )
 
     def prepare(self, features: int, fillers: tuple[str, ...]) -> Self:  # noqa: ARG002

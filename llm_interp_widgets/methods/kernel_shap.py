@@ -110,6 +110,12 @@ class KernelShap:
         budget, once = self._budget(features, len(fillers) or 1), 2 * features + 1
         if budget is None:
             return replace(self, filler=fillers or self.filler)
+        if once + 1 > _MOST_EVALUATIONS:
+            raise ParameterError(
+                f"{features:,} pieces are too many for this regression, which takes at most "
+                f"{_MOST_EVALUATIONS // 2 - 1:,}. Use granularity='word' or 'sentence', or "
+                "method='owen'."
+            )
         if budget < once + 1:
             raise ParameterError(
                 f"evaluations={budget} is too few: one pair of coalitions for each of "

@@ -46,6 +46,7 @@ class RandomControl:
         "size, since nothing was measured",
         caution="These scores say nothing about the text or the model: they are a control.",
         source="Samek et al. 2017",
+        effect=False,
     )
 
     def __post_init__(self) -> None:

@@ -48,6 +48,7 @@ class Saliency:
         promises="deterministic, never negative; does not add up to the output",
         caution="Sensitivity, not effect: it says neither which way nor how much.",
         source="Simonyan et al. 2014; Li et al. 2016",
+        effect=False,
     )
 
     def __post_init__(self) -> None:

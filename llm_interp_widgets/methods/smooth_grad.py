@@ -71,6 +71,7 @@ class SmoothGrad:
         promises="standard errors; the same seed gives the same numbers",
         caution="The noise decides: another `noise` is another question.",
         source="Smilkov et al. 2017",
+        effect=False,
     )
 
     def __post_init__(self) -> None:

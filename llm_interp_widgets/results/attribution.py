@@ -85,6 +85,8 @@ class Attribution:
         completeness_gap: (output,) |Σ scores − (output − base)| / |output − base|.
         additive: The scores are shares of output − base: those of a coarser piece are their
             sum. Where they are not, the completeness gap says nothing.
+        effect: A score is an effect on the target, in its unit; otherwise it is a sensitivity,
+            a flow of attention, or noise, and says nothing was pushed.
         exact: The scores are the method's definition, not an estimate.
         converged: Reached the precision asked for; ``None``: does not apply.
         method: Name of the method.
@@ -115,6 +117,7 @@ class Attribution:
     spread: Float32[ndarray, "output input"] | None = None
     fit: Float64[ndarray, " output"] | None = None
     additive: bool = True
+    effect: bool = True
     exact: bool = False
     converged: bool | None = None
     method: str
@@ -192,6 +195,7 @@ class Attribution:
             model=self.model,
             seed=self.seed,
             additive=self.additive,
+            effect=self.effect,
         )
 
     def as_partial(self) -> Partial:
@@ -234,17 +238,22 @@ class Attribution:
                 f"Scores of {self.method} are no shares of the output and cannot be summed. Call "
                 f"attribute(…, method={self.method!r}, granularity={granularity!r})."
             )
-        inputs, made_of = grouped(self.prompt, self.inputs, self.granularity, granularity)
+        if self.preview:
+            raise ResultError(
+                "This run was stopped at its preview, whose scores cannot be summed. Run it longer."
+            )
+        inputs, firsts = grouped(self.prompt, self.inputs, self.granularity, granularity)
 
-        def summed(array: ndarray | None) -> ndarray | None:
-            return None if array is None else array.astype(np.float64) @ made_of
+        def summed(array: ndarray) -> ndarray:
+            total: ndarray = np.add.reduceat(array, firsts, axis=1, dtype=np.float64)
+            return total
 
         return replace(
             self,
             inputs=inputs,
-            scores=self.scores.astype(np.float64) @ made_of,
-            standard_error=summed(self.standard_error),
-            spread=summed(self.spread),
+            scores=summed(self.scores),
+            standard_error=None if self.standard_error is None else summed(self.standard_error),
+            spread=None if self.spread is None else summed(self.spread),
             granularity=granularity if isinstance(granularity, str) else "spans",
         )
 

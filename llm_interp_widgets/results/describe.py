@@ -55,6 +55,7 @@ class About:
     seed: int
     note: str = ""
     additive: bool = True
+    effect: bool = True
 
 
 def number(value: float) -> str:
@@ -151,6 +152,8 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
     if not sure.any():
         return "No single piece can be told from no effect at all."
     order = [int(i) for i in np.argsort(-np.abs(scores)) if sure[i]]
+    if not about.effect:
+        return _ranking(about, order)
     best, outcome = order[0], about.target
     if len(about.outputs) > 1:
         outcome = quoted(about.outputs[row].text)
@@ -222,6 +225,13 @@ def _ranking_note(merged: Merged) -> str:
     if max(noise[first], noise[second]) > min(spread[0, first], spread[0, second]) / 2:
         return vary  # what differs between fillers may be sampling noise
     return f"{vary}; first place depends on the filler"
+
+
+def _ranking(about: About, order: Sequence[int]) -> str:
+    """What comes first, where a score is no effect and nothing was pushed."""
+    names = [quoted(about.inputs[i].text) for i in order[:2]]
+    behind = f", before {names[1]}" if len(names) > 1 else ""
+    return f"{names[0]} has the largest score{behind}. These scores are not effects."
 
 
 def _signed(value: float) -> str:

@@ -11,6 +11,7 @@ evaluations) is unknown rather than guessed; what is no explanation of a text is
 from __future__ import annotations
 
 from itertools import accumulate
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,8 +42,9 @@ def from_shap(explanation: Any, index: int | None) -> dict[str, Any]:  # noqa: A
     base = getattr(explanation, "base_values", None)
     if values is None or data is None or base is None:
         raise ResultError(_not(explanation, _SHAP))
+    names = getattr(explanation, "output_names", None)
     if _is_batch(data):
-        values, data, base = _one_of(values, data, base, index)
+        values, data, base, names = _one_of(values, data, base, names, index)
     elif index not in (None, 0):
         raise ResultError(f"index={index!r} does not exist: this explanation is of one text.")
     texts = _texts(data)
@@ -52,13 +54,14 @@ def from_shap(explanation: Any, index: int | None) -> dict[str, Any]:  # noqa: A
             f"values have {scores.ndim} dimensions; a text's are (input,) or (input, output). "
             "Interactions of shap cannot be shown as scores of single pieces."
         )
-    scores = scores.reshape(len(scores), -1).T
+    if scores.shape[1:] == (0,):
+        raise ResultError("values are of no output.")
+    scores = scores[None] if scores.ndim == 1 else scores.T
     if scores.shape[1] != len(texts):
         raise ResultError(f"There are {scores.shape[1]} values for {len(texts)} pieces of text.")
     bases = _numbers("base_values", base).reshape(-1)
     if len(bases) not in (1, len(scores)):
         raise ResultError(f"There are {len(bases)} base values for {len(scores)} outputs.")
-    names = getattr(explanation, "output_names", None)
     return _fields(
         scores,
         _tokens(texts, {i for i, text in enumerate(texts) if not text}),
@@ -73,6 +76,15 @@ def from_lime(explanation: Any) -> dict[str, Any]:  # noqa: ANN401 - a peer's
     Raises:
         ResultError: It is something else.
     """
+    try:
+        return _from_lime(explanation)
+    except ResultError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ResultError(f"{_not(explanation, _LIME)} This one is damaged: {error}.") from error
+
+
+def _from_lime(explanation: Any) -> dict[str, Any]:  # noqa: ANN401 - a peer's
     words: Any = getattr(getattr(explanation, "domain_mapper", None), "indexed_string", None)
     found = getattr(explanation, "local_exp", None)
     if not isinstance(found, dict) or not found or not hasattr(words, "as_list"):
@@ -101,6 +113,7 @@ def from_lime(explanation: Any) -> dict[str, Any]:  # noqa: ANN401 - a peer's
         "additive": False,
         "note": note.strip(),
         "unit": "prob",
+        "granularity": "word",
     }
 
 
@@ -155,20 +168,24 @@ def _one_of(
     values: Any,  # noqa: ANN401 - an array, or a list of arrays of different lengths
     data: Any,  # noqa: ANN401
     base: Any,  # noqa: ANN401
+    names: Any,  # noqa: ANN401
     index: int | None,
-) -> tuple[Any, Any, Any]:
+) -> tuple[Any, Any, Any, Any]:
     count = len(data)
-    if index is None and count == 1:
-        index = 0
-    if index is None or isinstance(index, bool) or not -count <= index < count:
+    at = 0 if index is None and count == 1 else index
+    if isinstance(at, bool) or not isinstance(at, Integral) or not -count <= at < count:
         raise ResultError(
             f"index={index!r}: this explanation is of {count} texts. Say which one: "
             f"index=0 … {count - 1}."
         )
-    if len(values) != count:
-        raise ResultError(f"There are values of {len(values)} texts, and {count} texts.")
-    bases = np.asarray(base)
-    return values[index], data[index], bases[index] if bases.ndim else bases
+    is_shared = not isinstance(base, list | tuple) and np.ndim(base) == 0
+    bases = [base] * count if is_shared else base
+    for name, given in (("values", values), ("base_values", bases)):
+        if not hasattr(given, "__len__") or len(given) != count:
+            raise ResultError(f"{name} do not fit data, which are of {count} texts.")
+    if isinstance(names, list | tuple) and len(names) == count and not isinstance(names[0], str):
+        names = names[at]
+    return values[at], data[at], bases[at], names
 
 
 def _texts(data: object) -> list[str]:
@@ -185,12 +202,14 @@ def _texts(data: object) -> list[str]:
 
 
 def _numbers(name: str, values: object) -> ndarray:
+    size = getattr(values, "size", 0)  # of an array: too large a one is refused before it is copied
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(values if size <= _MOST_SCORES else (), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ResultError(f"{name} are not numbers: {error}.") from error
-    if array.size > _MOST_SCORES:
-        raise ResultError(f"{name} hold {array.size:,} numbers; at most {_MOST_SCORES:,} are read.")
+    size = max(size, array.size)
+    if size > _MOST_SCORES:
+        raise ResultError(f"{name} hold {size:,} numbers; at most {_MOST_SCORES:,} are read.")
     if not np.isfinite(array).all():
         raise ResultError(f"{name} hold NaN or infinity: the explanation did not succeed.")
     return array

@@ -179,7 +179,7 @@ def snapshot(about: About, job: str, look: Progress, seq: int) -> wire.Snapshot:
         "inputs": [_token(token) for token in about.inputs],
         "outputs": [_token(token) for token in about.outputs],
         "target": about.target,
-        "unit": about.unit,
+        "unit": about.unit if about.effect else "score",
         "method": about.method,
         "method_title": about.title,
         "caution": about.caution,

@@ -13,9 +13,12 @@ from llm_interp_widgets.errors import NonFiniteError, UnsupportedModelError
 from llm_interp_widgets.methods import METHODS
 from llm_interp_widgets.models import scoring
 from llm_interp_widgets.models.language_model import Inputs, Readout
+from llm_interp_widgets.results import describe
+from llm_interp_widgets.results.partial import Merged
 
 OTHER = "The capital of Japan is Tokyo"
 PROMPT = "The capital of France is Paris, and"  # too long to enumerate within SAMPLED
+FLAGS = {"additive", "effect"}
 COMPLETE = {"shapley", "kernel_shap", "owen"}  # promise that scores + base = output
 DECODERS = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2"]
 FAMILIES = [*DECODERS, "bert", "bert_mlm", "bert_encoder", "t5"]
@@ -234,7 +237,7 @@ def test_granularity_word(tiny_lm, method):
 @methods
 def test_card_says_what_a_reader_needs(method):
     card = liw.methods()[method]
-    assert all(getattr(card, field) for field in card.__slots__ if field != "additive")
+    assert all(getattr(card, field) for field in card.__slots__ if field not in FLAGS)
     assert method in repr(liw.methods())
     assert method in liw.methods()._repr_html_()
 
@@ -263,3 +266,14 @@ def test_on_the_real_models(real, method):
         total = a.base_values + a.scores.astype(np.float64).sum(axis=1)
         assert total == pytest.approx(a.output_values, abs=1e-3)
     assert np.array_equal(attribute(real, method).scores, a.scores)
+
+
+@methods
+def test_only_effects_are_said_to_push(tiny_lm, method):
+    a = attribute(tiny_lm(), method)
+    look = Merged.empty(*a.scores.shape).merge(a.as_partial())
+    said = describe.sentence(a.about(), look)
+    is_effect = liw.methods()[method].effect
+    assert ("pushed" in said) <= is_effect
+    assert ("not effects" in said) <= (not is_effect)
+    assert said

@@ -676,3 +676,28 @@ def test_wrong_parameters_of_smooth_grad(tiny_lm, params, message):
 def test_wrong_norm(tiny_lm):
     with pytest.raises(ParameterError, match="norm='max' does not exist"):
         liw.attribute(tiny_lm(), TEXT, 1, "saliency", norm="max")
+
+
+def test_a_baseline_that_does_not_exist_is_replaced_and_said(tiny_model, tokenizer, tmp_path):
+    from copy import deepcopy
+
+    bare = deepcopy(tokenizer)
+    bare.mask_token = None
+    lm = liw.wrap(tiny_model("llama"), bare)
+    a = liw.attribute(lm, "The capital", 3, "integrated_gradients", steps=8, baseline="mask")
+    instead = liw.attribute(lm, "The capital", 3, "integrated_gradients", steps=8)
+    assert "no mask token; the baseline is" in a.note
+    assert a.scores == pytest.approx(instead.scores)
+    assert a.params["baseline"] == instead.params["baseline"]
+    assert a.off == instead.off != ""
+    assert liw.Attribution.load(a.save(tmp_path / "a")).note == a.note
+
+
+def test_a_baseline_of_numbers_can_be_saved(tiny_lm, tmp_path):
+    lm = tiny_lm()
+    a = liw.attribute(
+        lm, "The capital", 3, "integrated_gradients", steps=8, baseline=[torch.zeros(32), "zero"]
+    )
+    assert a.params["baseline"] == ["Tensor of shape (32,)", "zero"]
+    assert a.off == "given embeddings, embeddings of zero, averaged"
+    assert np.array_equal(liw.Attribution.load(a.save(tmp_path / "a")).scores, a.scores)

@@ -10,7 +10,7 @@ from llm_interp_widgets.errors import ParameterError
 from llm_interp_widgets.methods._enumeration import shapley_values
 from llm_interp_widgets.methods._gaussian_process import Pairs, Prior, choose, infer
 from llm_interp_widgets.methods._perturbation import Budget
-from llm_interp_widgets.methods.kernel_shap import _Draw, _sampled
+from llm_interp_widgets.methods.kernel_shap import KernelShap, _Draw, _sampled
 
 TEXT = "The capital of France is Paris, and"
 
@@ -178,3 +178,9 @@ def test_bad_parameters(tiny_lm, params, message):
     text = "The capital of France is Paris. " * 4
     with pytest.raises(ParameterError, match=message):
         liw.attribute(tiny_lm(), text, 3, "kernel_shap", **params)
+
+
+def test_more_pieces_than_the_regression_takes():
+    with pytest.raises(ParameterError, match="at most 4,095"):
+        KernelShap().prepare(5_000, (" of",))
+    KernelShap().prepare(4_095, (" of",))

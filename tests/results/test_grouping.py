@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,7 +54,7 @@ def test_words_go_on_to_sentences(by_token):
     assert there.scores == pytest.approx(by_token.grouped("sentence").scores, abs=1e-5)
 
 
-def test_gradient_x_input_of_words_is_the_sum_of_their_tokens(tiny_lm):
+def test_integrated_gradients_of_words_are_the_sum_of_their_tokens(tiny_lm):
     lm = tiny_lm("gpt2")
     tokens = liw.attribute(lm, TEXT, 3, "integrated_gradients", steps=8)
     words = liw.attribute(lm, TEXT, 3, "integrated_gradients", steps=8, granularity="word")
@@ -82,3 +85,47 @@ def test_the_original_is_untouched(by_token):
     before = np.array(by_token.scores)
     by_token.grouped("word")
     assert np.array_equal(by_token.scores, before)
+
+
+def test_unknown_errors_stay_where_they_are(by_token):
+    unknown = np.array(by_token.standard_error)
+    unknown[0, 0] = np.nan
+    a = replace(by_token, standard_error=unknown).grouped("word")
+    assert np.isnan(a.standard_error[0]).tolist() == [True] + [False] * (len(a.inputs) - 1)
+
+
+def test_a_preview_cannot_be_summed(by_token):
+    with pytest.raises(ResultError, match="preview"):
+        replace(by_token, preview=True).grouped("word")
+
+
+def test_a_span_may_end_between_sentences_but_not_within_one(by_token):
+    sentences = by_token.grouped("sentence")
+    first = sentences.inputs[0]
+    span = [(first.start, first.end)]
+    assert sentences.grouped(span).inputs == by_token.grouped(span).inputs
+    with pytest.raises(ResultError, match=r"a span cuts 'The capital .* at character 11"):
+        sentences.grouped([(0, 11)])
+
+
+def test_nameless_special_tokens_stay_apart(by_token):
+    ends = [replace(by_token.inputs[0], text="", start=0, end=0, special=True)] * 2
+    a = replace(
+        by_token,
+        inputs=(*ends, *by_token.inputs[2:]),
+        prompt=by_token.prompt,
+        granularity="token",
+    ).grouped("turn")
+    assert a.inputs[:2] == tuple(ends)
+
+
+def test_turns_of_a_chat(tiny_model, tokenizer):
+    chat = deepcopy(tokenizer)
+    chat.chat_template = "{% for m in messages %}<s>{{ m.role }} {{ m.content }}</s>{% endfor %}"
+    lm = liw.wrap(tiny_model("llama"), chat)
+    said = [{"role": "user", "content": "hot is"}, {"role": "assistant", "content": "cold; the"}]
+    fine = liw.attribute(lm, said, 3, "input_x_gradient")
+    turns = fine.grouped("turn")
+    assert [t.text.strip() for t in turns.inputs if not t.special] == ["hot is", "cold; the"]
+    assert turns.inputs == liw.attribute(lm, said, 3, "random", granularity="turn").inputs
+    assert turns.scores.sum() == pytest.approx(fine.scores.sum(), abs=1e-5)

@@ -161,3 +161,35 @@ def test_what_is_not_limes_is_refused(given):
         liw.Attribution.from_lime(given)
     with pytest.raises(ResultError, match=r"shap\.Explanation"):
         liw.Attribution.from_shap(given)
+
+
+def test_a_damaged_explanation_of_lime_is_refused():
+    e = lime_of(bow=True)
+    del e.intercept[1]
+    with pytest.raises(ResultError, match="damaged"):
+        liw.Attribution.from_lime(e)
+
+
+def test_a_batch_with_wrong_sizes_or_index_is_refused():
+    two = {"values": np.ones((2, 2)), "base_values": np.zeros(2), "data": [WORDS, WORDS]}
+    for wrong, index, message in (
+        ({}, "0", "of 2 texts"),
+        ({"base_values": np.zeros(1)}, 1, "base_values do not fit"),
+        ({"values": np.ones((3, 2))}, 1, "values do not fit"),
+        ({"values": np.ones((2, 2, 0))}, 1, "no output"),
+    ):
+        with pytest.raises(ResultError, match=message):
+            liw.Attribution.from_shap(SimpleNamespace(**two | wrong), index=index)
+    shared = SimpleNamespace(**two | {"base_values": 0.5})
+    assert liw.Attribution.from_shap(shared, index=1).base_values.tolist() == [0.5]
+
+
+def test_each_text_of_a_batch_may_have_its_own_output_names():
+    names = [["x", "y"], ["u", "v"]]
+    e = SimpleNamespace(
+        values=np.ones((2, 2, 2)), base_values=np.zeros((2, 2)), data=[WORDS, WORDS],
+        output_names=names,
+    )  # fmt: skip
+    for i in range(2):
+        a = liw.Attribution.from_shap(e, index=i)
+        assert [token.text for token in a.outputs] == names[i]

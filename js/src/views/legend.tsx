@@ -13,6 +13,7 @@ interface Props {
 
 export function Legend({ limit, unit, target, unsure }: Props): JSX.Element {
   const known = limit > 0;
+  const effect = unit !== "score";
   return (
     <div class="liw-legend">
       <div class="liw-scale">
@@ -20,13 +21,14 @@ export function Legend({ limit, unit, target, unsure }: Props): JSX.Element {
         <span class="liw-scale-bar" aria-hidden="true" />
         <span class="liw-scale-end">{known ? signed(limit) : ""}</span>
         <span class="liw-scale-words">
-          <span>← lowers</span>
+          <span>{effect ? "← lowers" : "below"}</span>
           <span>0</span>
-          <span>raises →</span>
+          <span>{effect ? "raises →" : "above"}</span>
         </span>
       </div>
       <div class="liw-legend-unit">
-        {unitName(unit)} of <bdi>{target}</bdi>
+        {unitName(unit)} {effect ? "of" : "for"} <bdi>{target}</bdi>
+        {effect ? "" : ", not an effect"}
         {unsure && (
           <span class="liw-legend-unsure">
             <span class="liw-swatch" aria-hidden="true" />

@@ -32,7 +32,7 @@ export function Tooltip(props: Props): JSX.Element | null {
     tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(rect.bottom - box.top + GAP)}px)`;
   });
 
-  const { subject, output, readings } = props;
+  const { subject, readings } = props;
   const token = subject.inputs[index];
   const reading = readings.all[index];
   if (token === undefined || reading === undefined) return null;
@@ -47,7 +47,7 @@ export function Tooltip(props: Props): JSX.Element | null {
           ? token.special
             ? "special token, never switched off"
             : "no score yet"
-          : note(reading, readings, targetName(subject, output))}
+          : note(reading, props)}
       </div>
     </div>
   );
@@ -55,7 +55,7 @@ export function Tooltip(props: Props): JSX.Element | null {
 
 /** Always one line high, so that pinning moves nothing. */
 export function PinnedLine(props: Omit<Props, "index"> & { index: number | null }): JSX.Element {
-  const { subject, output, readings, index } = props;
+  const { subject, readings, index } = props;
   const token = index === null ? undefined : subject.inputs[index];
   const reading = index === null ? undefined : readings.all[index];
   if (token === undefined || reading === undefined) {
@@ -68,9 +68,7 @@ export function PinnedLine(props: Omit<Props, "index"> & { index: number | null 
       <PinIcon />
       <bdi class="liw-tip-token">{visible(token.text)}</bdi>
       <Value reading={reading} subject={subject} />
-      {!isAbsent(reading) && (
-        <span class="liw-muted">{note(reading, readings, targetName(subject, output))}</span>
-      )}
+      {!isAbsent(reading) && <span class="liw-muted">{note(reading, props)}</span>}
     </p>
   );
 }
@@ -86,9 +84,11 @@ function Value({ reading, subject }: { reading: Reading; subject: Subject }): JS
   );
 }
 
-function note(reading: Reading, readings: Readings, target: string): string {
+function note(reading: Reading, { subject, output, readings }: Omit<Props, "index">): string {
   const rank = `rank ${reading.rank} of ${readings.ranked.length}`;
-  return `${effect(reading, target)} · ${rank} · ${percent(reading.share)} of all effects`;
+  const whole = subject.unit === "score" ? "scores" : "effects";
+  const said = effect(reading, subject, targetName(subject, output));
+  return `${said} · ${rank} · ${percent(reading.share)} of all ${whole}`;
 }
 
 function PinIcon(): JSX.Element {
