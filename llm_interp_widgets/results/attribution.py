@@ -8,7 +8,7 @@ or shap.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -179,24 +179,8 @@ class Attribution:
 
     def about(self) -> About:
         """Return what a view needs beside the numbers."""
-        return About(
-            prompt=self.prompt,
-            inputs=self.inputs,
-            outputs=self.outputs,
-            target=self.target,
-            unit=self.unit,
-            method=self.method,
-            title=self.title or self.method,
-            caution=self.caution,
-            off=self.off,
-            note=self.note,
-            granularity=self.granularity,
-            params=self.params,
-            model=self.model,
-            seed=self.seed,
-            additive=self.additive,
-            effect=self.effect,
-        )
+        same = {f.name: getattr(self, f.name) for f in fields(About)}
+        return About(**same | {"title": self.title or self.method})
 
     def as_partial(self) -> Partial:
         """Return the numbers as the last partial of a finished run."""
