@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llm_interp_widgets import errors
-    from llm_interp_widgets.api import attribute, explain, interactions, load, wrap
+    from llm_interp_widgets.api import (
+        attribute,
+        explain,
+        interactions,
+        load,
+        waterfall,
+        wrap,
+    )
     from llm_interp_widgets.methods.base import MethodTable
     from llm_interp_widgets.results.attribution import Attribution, ModelInfo
     from llm_interp_widgets.results.interactions import Interactions
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
     )
     from llm_interp_widgets.text.tokens import Token
     from llm_interp_widgets.widgets.save import save_html
+    from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
     def methods() -> MethodTable:
@@ -39,12 +47,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api": ("attribute", "explain", "interactions", "load", "wrap"),
+    "api": ("attribute", "explain", "interactions", "load", "waterfall", "wrap"),
     "results.attribution": ("Attribution", "ModelInfo"),
     "results.interactions": ("Interactions",),
     "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
     "text.tokens": ("Token",),
     "widgets.save": ("save_html",),
+    "widgets.shap_waterfall": ("ShapWaterfall",),
     "widgets.token_highlighter": ("TokenHighlighter",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -59,6 +68,7 @@ __all__ = [
     "Masked",
     "ModelInfo",
     "Prob",
+    "ShapWaterfall",
     "Similarity",
     "Token",
     "TokenHighlighter",
@@ -69,6 +79,7 @@ __all__ = [
     "load",
     "methods",
     "save_html",
+    "waterfall",
     "wrap",
 ]
 

@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
     from llm_interp_widgets.text.tokens import Token
+    from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
-__all__ = ["attribute", "explain", "interactions", "load", "wrap"]
+__all__ = ["attribute", "explain", "interactions", "load", "waterfall", "wrap"]
 
 
 class _Preparable(Protocol):
@@ -248,6 +249,32 @@ def interactions(
 
     job = Job(run, (len(question.outputs), len(columns) ** 2), build)
     return submit(job, str(lm.device)).result()
+
+
+def waterfall(source: Any, *, index: int | None = None, output: int = 0) -> ShapWaterfall:  # noqa: ANN401
+    """Show how the pieces lead from everything switched off to what the model says.
+
+    Args:
+        source: A widget from ``explain``, live while it streams; an ``Attribution`` whose scores
+            add up; or a ``shap.Explanation`` of texts.
+        index: Which text of an explanation of several.
+        output: Which output is shown first.
+
+    Raises:
+        ResultError: The scores do not add up, or the explanation is of no text.
+        ParameterError: Something else was passed.
+
+    Example:
+        >>> waterfall(attribute(lm, "The capital of France is", " Paris"))  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.shap_waterfall import (  # noqa: PLC0415 - Jupyter on demand
+        ShapWaterfall,
+    )
+    from llm_interp_widgets.widgets.sources import view_of  # noqa: PLC0415
+
+    widget = view_of(ShapWaterfall, source, index)
+    widget.output = output
+    return widget
 
 
 def _plan(

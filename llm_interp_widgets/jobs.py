@@ -63,6 +63,7 @@ class Job(Generic[R]):
             after the event is set.
         shape: (outputs, inputs) of the result.
         build: Makes the result from the last look.
+        took: Seconds, where the work was done before; ``None`` measures them.
     """
 
     def __init__(
@@ -70,10 +71,13 @@ class Job(Generic[R]):
         run: Callable[[threading.Event], Iterator[Partial]],
         shape: tuple[int, int],
         build: Callable[[Progress], R],
+        *,
+        took: float | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self._run = run
         self._build = build
+        self._took = took
         self._stop = threading.Event()
         self._finished = threading.Event()
         self._lock = threading.RLock()  # a widget's __del__ may cancel from anywhere
@@ -159,7 +163,7 @@ class Job(Generic[R]):
             status = self._consume(started)
             merged = self._progress.merged
             if merged.last.scores.size:
-                seconds = time.perf_counter() - started
+                seconds = self._seconds(started)
                 self._result = self._build(Progress(status, merged, range(0), seconds))
         except CancelledJobError:
             status = "cancelled"
@@ -195,6 +199,9 @@ class Job(Generic[R]):
                 return "cancelled"
         return "cancelled" if self._stop.is_set() and not merged.last.final else "done"
 
+    def _seconds(self, started: float) -> float:
+        return time.perf_counter() - started if self._took is None else self._took
+
     def _look(
         self,
         status: Status,
@@ -203,7 +210,7 @@ class Job(Generic[R]):
         started: float,
         error: BaseException | None = None,
     ) -> None:
-        seconds = time.perf_counter() - started
+        seconds = self._seconds(started)
         self._progress = Progress(status, merged, changed, seconds, error)
         with self._lock:
             observers = list(self._observers)

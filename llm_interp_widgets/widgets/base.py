@@ -40,24 +40,41 @@ class ResultWidget(anywidget.AnyWidget):
     """A view of one attribution, live or finished."""
 
     bundle_name: ClassVar[str]
-    shared_traits: ClassVar[tuple[str, ...]] = ("snapshot",)
+    shared_traits: ClassVar[tuple[str, ...]] = ("snapshot", "selected", "output")
 
     snapshot = traitlets.Dict().tag(sync=True)
+    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
+    output = traitlets.Int(0).tag(sync=True)
+
+    @traitlets.validate("selected")
+    def _check_selected(self, proposal: dict[str, Any]) -> int | None:
+        return _in_range("selected", proposal["value"], len(self._about.inputs))
+
+    @traitlets.validate("output")
+    def _check_output(self, proposal: dict[str, Any]) -> int | None:
+        return _in_range("output", proposal["value"], len(self._about.outputs))
 
     def __init__(self, about: About, job: Job[Attribution], **traits: Any) -> None:  # noqa: ANN401
-        """Follow a job that has not been submitted yet."""
+        """Follow a job: not submitted yet, running, or over."""
         self._esm = bundle(self.bundle_name)  # may fail: before there is anything to close
         self._about = about
         self._job = job
         self._closed = False
+        self._guest = False
         super().__init__(snapshot=snapshot(about, job.id, job.progress, 0), **traits)
         # The worker must not keep a closed widget alive, so it holds only a weak reference.
         self._stream = Stream(
             job.id, _state_of(about), _sender(self), _keeper(self), _special(about)
         )
         job.observe(self._stream.look)
+        if job.progress.status != "queued":  # what came between is in no message
+            self._stream.look(job.progress)
         self.on_msg(_handle)
         _kernel.follow()
+
+    @classmethod
+    def check(cls, about: About) -> None:
+        """Raise ``ResultError`` if this view cannot show what is explained."""
 
     @classmethod
     def of(cls, result: Attribution) -> Self:
@@ -66,13 +83,30 @@ class ResultWidget(anywidget.AnyWidget):
         Example:
             >>> TokenHighlighter.of(Attribution.load("paris.liw"))  # doctest: +SKIP
         """
+        cls.check(result.about())
         shape = result.scores.shape
         job: Job[Attribution] = Job(
-            lambda _: (p for p in [result.as_partial()]), (shape[0], shape[1]), lambda _: result
+            lambda _: (p for p in [result.as_partial()]),
+            (shape[0], shape[1]),
+            lambda _: result,
+            took=result.seconds,
         )
         widget = cls(result.about(), job)
         run_here(job)
         return widget
+
+    @classmethod
+    def beside(cls, other: ResultWidget) -> Self:
+        """Return another view of the same job, also while it runs; closing it stops nothing."""
+        cls.check(other.about)
+        widget = cls(other.about, other.job)
+        widget._guest = True
+        return widget
+
+    @property
+    def about(self) -> About:
+        """What is explained."""
+        return self._about
 
     @property
     def job(self) -> Job[Attribution]:
@@ -126,9 +160,10 @@ class ResultWidget(anywidget.AnyWidget):
         return write_views(path, [self], title=title, overwrite=overwrite)
 
     def close(self) -> None:
-        """Stop the job and take the widget off the screen."""
+        """Take the widget off the screen, and stop the job unless another view began it."""
         self._closed = True
-        self._job.cancel()
+        if not self._guest:
+            self._job.cancel()
         self._stream.close()
         super().close()
 
@@ -166,6 +201,13 @@ def write_views(
     """Freeze several views into one HTML file; see ``save_html``."""
     views = [widget.view() for widget in widgets]
     return write_page(path, render_page(views, title or widgets[0].heading), overwrite=overwrite)
+
+
+def _in_range(name: str, value: int | None, size: int) -> int | None:
+    if value is not None and not 0 <= value < size:
+        msg = f"{name}={value} is out of range; there are {size}, counted from 0."
+        raise traitlets.TraitError(msg)
+    return value
 
 
 # ── the wire ──────────────────────────────────────────────────────────────────

@@ -19,31 +19,14 @@ class TokenHighlighter(ResultWidget):
     """
 
     bundle_name: ClassVar[str] = "token_highlighter"
-    shared_traits: ClassVar[tuple[str, ...]] = ("snapshot", "selected", "output", "color_limit")
+    shared_traits: ClassVar[tuple[str, ...]] = (*ResultWidget.shared_traits, "color_limit")
 
-    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
-    output = traitlets.Int(0).tag(sync=True)
     color_limit = traitlets.Float(None, allow_none=True).tag(sync=True)
-
-    @traitlets.validate("selected")
-    def _check_selected(self, proposal: dict[str, Any]) -> int | None:
-        return self._in_range("selected", proposal["value"], len(self._about.inputs))
-
-    @traitlets.validate("output")
-    def _check_output(self, proposal: dict[str, Any]) -> int | None:
-        return self._in_range("output", proposal["value"], len(self._about.outputs))
 
     @traitlets.validate("color_limit")
     def _check_color_limit(self, proposal: dict[str, Any]) -> float | None:
         value: float | None = proposal["value"]
         if value is not None and not value > 0:
             msg = f"color_limit={value!r} must be a positive number, or None."
-            raise traitlets.TraitError(msg)
-        return value
-
-    @staticmethod
-    def _in_range(name: str, value: int | None, size: int) -> int | None:
-        if value is not None and not 0 <= value < size:
-            msg = f"{name}={value} is out of range; there are {size}, counted from 0."
             raise traitlets.TraitError(msg)
         return value

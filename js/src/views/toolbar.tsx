@@ -22,7 +22,7 @@ export function Toolbar({ fixed, suggestion, onLimit, picture }: Props): JSX.Ele
         type="button"
         class="liw-button"
         aria-pressed={fixed !== null}
-        title="Keep one colour scale for all outputs, so that they can be compared"
+        title="Keep one colour scale, so that outputs can be compared"
         onClick={() => onLimit(fixed === null ? rounded(suggestion) : null)}
       >
         Fixed scale

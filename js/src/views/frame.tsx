@@ -1,0 +1,177 @@
+/**
+ * What every view of an attribution has around its picture: title and sentence, the outputs,
+ * progress, facts and caution, what is folded, and the words for a screen reader.
+ *
+ * A view brings its picture as `Stage`, and may add folds of its own before the table.
+ */
+
+import type { JSX } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Theme } from "../colour";
+import type { Connection } from "../connect";
+import { PROTOCOL, type Subject } from "../protocol.gen";
+import { type Readings, read, targetName } from "../readings";
+import { finished, type State } from "../store";
+import { watchTheme } from "../theme";
+import { Fold } from "./fold";
+import { Caution, Facts, Failure } from "./footer";
+import { Outputs } from "./outputs";
+import { outcomeWords, Progress } from "./progress";
+import { TableTwin } from "./table";
+
+/** What a picture is drawn from. */
+export interface StageProps {
+  readonly connection: Connection;
+  readonly state: State;
+  readonly subject: Subject;
+  readonly output: number;
+  readonly readings: Readings;
+  /** What is explained, in quotation marks. */
+  readonly target: string;
+  readonly pinned: number | null;
+  readonly pin: (index: number | null) => void;
+  readonly theme: Theme;
+  /** How the job stands, for copies of the picture. */
+  readonly note: string;
+}
+
+interface Props {
+  readonly connection: Connection;
+  readonly Stage: (props: StageProps) => JSX.Element;
+  /** Folds of the view's own. */
+  readonly Folds?: (props: StageProps) => JSX.Element;
+}
+
+export function Frame({ connection, Stage, Folds }: Props): JSX.Element {
+  useChanges(connection);
+  const root = useRef<HTMLDivElement>(null);
+  const [theme, setTheme] = useState<Theme>("light");
+  useEffect(() => (root.current ? watchTheme(root.current, setTheme) : undefined), []);
+  const { foreign, subject } = connection.state();
+  return (
+    <div class="liw" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
+      {foreign !== null && <Failure error={foreignKernel(foreign)} />}
+      {subject === null ? (
+        <p class="liw-waiting liw-muted">
+          {connection.live
+            ? "Waiting for the explanation…"
+            : "Saved before there was anything to show."}
+        </p>
+      ) : (
+        <Explained
+          connection={connection}
+          subject={subject}
+          theme={theme}
+          Stage={Stage}
+          Folds={Folds}
+        />
+      )}
+    </div>
+  );
+}
+
+interface ExplainedProps extends Omit<Props, "Folds"> {
+  readonly subject: Subject;
+  readonly theme: Theme;
+  readonly Folds: Props["Folds"];
+}
+
+function Explained({ connection, subject, theme, Stage, Folds }: ExplainedProps): JSX.Element {
+  const state = connection.state();
+  const shown = asIndex(connection.get("output")) ?? 0;
+  const output = Math.max(0, Math.min(subject.outputs.length - 1, shown));
+  const row = state.rows[output] ?? null;
+  const readings = useMemo(() => read(row, subject.inputs.length), [row, subject]);
+  const selected = asIndex(connection.get("selected"));
+  const { progress } = state;
+  const props: StageProps = {
+    connection,
+    state,
+    subject,
+    output,
+    readings,
+    target: targetName(subject, output),
+    pinned: selected !== null && selected < subject.inputs.length ? selected : null,
+    pin: (index) => connection.set("selected", index),
+    theme,
+    note: progress === null ? "" : outcomeWords(progress),
+  };
+  return (
+    <>
+      <div class="liw-head">
+        <p class="liw-eyebrow">{subject.method_title}</p>
+        <h2 class="liw-title">
+          Why <bdi>{props.target}</bdi>?
+        </h2>
+        <p class="liw-sentence">{progress?.sentences[output]}</p>
+      </div>
+      <Outputs
+        outputs={subject.outputs}
+        shown={output}
+        known={(i) => (state.rows[i] ?? null) !== null}
+        onShow={(i) => connection.set("output", i)}
+      />
+      <Stage {...props} />
+      <div class="liw-foot">
+        {progress?.error && <Failure error={progress.error} />}
+        {progress && (
+          <Progress
+            progress={progress}
+            live={connection.live}
+            onCancel={() => connection.cancel()}
+          />
+        )}
+        <Facts facts={progress?.facts ?? []} />
+        <Caution text={subject.caution} />
+      </div>
+      <div class="liw-folds">
+        {Folds && <Folds {...props} />}
+        <Fold title="Table">
+          <TableTwin subject={subject} readings={readings} />
+        </Fold>
+      </div>
+      <Announcer state={state} output={output} />
+    </>
+  );
+}
+
+/** Tells a screen reader how the job ended; silent about jobs that were over from the start. */
+function Announcer({ state, output }: { state: State; output: number }): JSX.Element {
+  const { progress } = state;
+  const [words, setWords] = useState("");
+  const running = useRef(false);
+  const over = finished(progress);
+  useEffect(() => {
+    if (!over) running.current = true;
+    else if (running.current && progress !== null) {
+      setWords(`Explanation ${outcomeWords(progress)}. ${progress.sentences[output] ?? ""}`);
+    }
+  }, [over, progress, output]);
+  return (
+    <p class="liw-hidden" role="status">
+      {words}
+    </p>
+  );
+}
+
+/** Draws again whenever the connection changes. */
+function useChanges(connection: Connection): void {
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    const again = (): void => redraw((n) => n + 1);
+    again();
+    return connection.subscribe(again);
+  }, [connection]);
+}
+
+/** A trait that should be a position; anything else is none. */
+export function asIndex(value: unknown): number | null {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 ? value : null;
+}
+
+function foreignKernel(protocol: number): { name: string; message: string } {
+  return {
+    name: "Versions do not match",
+    message: `The kernel speaks protocol ${protocol}, this view ${PROTOCOL}. Restart the kernel and run the cell again.`,
+  };
+}

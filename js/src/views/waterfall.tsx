@@ -1,0 +1,249 @@
+/** The waterfall: from the base value, piece by piece, up to what the model says. */
+
+import type { JSX } from "preact";
+import { useRef, useState } from "preact/hooks";
+import type { Connection } from "../connect";
+import { MINUS, magnitude, signed, unitName, visible } from "../format";
+import { canvasMeasure, rasterise } from "../picture";
+import type { Subject } from "../protocol.gen";
+import { sentence } from "../readings";
+import { place, type Step, type Waterfall, waterfall } from "../waterfall";
+import { waterfallSvg } from "../waterfall_picture";
+import { CopyButton } from "./copy";
+import { Frame, type StageProps } from "./frame";
+import { PinnedLine } from "./tooltip";
+
+/** The two-way traits of the widget. */
+export const TRAITS = ["selected", "output"] as const;
+
+const SHOWN = 9;
+
+export function WaterfallView({ connection }: { connection: Connection }): JSX.Element {
+  return <Frame connection={connection} Stage={Stage} />;
+}
+
+function Stage(props: StageProps): JSX.Element {
+  const { state, subject, output, readings, target, pinned, pin } = props;
+  const [all, setAll] = useState(false);
+  const [looked, setLooked] = useState<number | null>(null);
+  const base = state.totals?.base[output] ?? Number.NaN;
+  const said = state.totals?.output[output] ?? Number.NaN;
+  if (readings.ranked.length === 0 || Number.isNaN(base) || Number.isNaN(said)) {
+    return <p class="liw-waiting liw-muted">Waiting for the first scores…</p>;
+  }
+  const shape = waterfall(readings, base, said, all ? readings.ranked.length : SHOWN);
+  const picture = (): string =>
+    waterfallSvg({ ...props, shape, names: (step) => nameOf(step, subject) }, canvasMeasure());
+  return (
+    <>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: what is shown on hover is on focus, too */}
+      <div class="liw-wf" onMouseLeave={() => setLooked(null)}>
+        <Scale shape={shape} label={`${unitName(subject.unit)} of ${target}`} />
+        <End label="Text as it is" value={said} shape={shape} />
+        <Steps
+          {...props}
+          shape={shape}
+          all={all}
+          onAll={() => setAll(!all)}
+          onLook={setLooked}
+          onPin={(index) => pin(index === pinned ? null : index)}
+        />
+        <End label="All switched off" value={base} shape={shape} />
+      </div>
+      <PinnedLine subject={subject} output={output} readings={readings} index={looked ?? pinned} />
+      <div class="liw-under">
+        <p class="liw-muted liw-wf-key">
+          <span class="liw-wf-swatch" data-kind="lowers" /> lowers
+          <span class="liw-wf-swatch" data-kind="raises" /> raises
+          {readings.anyUnsure && (
+            <>
+              <span class="liw-wf-swatch" data-kind="unsure" /> 95 % interval crosses zero
+            </>
+          )}
+        </p>
+        <div class="liw-toolbar">
+          <CopyButton
+            label="Copy SVG"
+            file="waterfall.svg"
+            make={() => new Blob([picture()], { type: "image/svg+xml" })}
+          />
+          <CopyButton label="Copy PNG" file="waterfall.png" make={() => rasterise(picture())} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Scale({ shape, label }: { shape: Waterfall; label: string }): JSX.Element {
+  return (
+    <div class="liw-wf-scale" aria-hidden="true">
+      <span class="liw-wf-unit">{label}</span>
+      <div class="liw-wf-grid">
+        {shape.ticks.map((tick) => (
+          <span
+            key={tick}
+            class="liw-wf-tick"
+            style={{ left: `${place(shape, tick).toFixed(2)}%` }}
+          >
+            {`${tick < 0 ? MINUS : ""}${Math.abs(tick)}`}
+          </span>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+interface EndProps {
+  readonly label: string;
+  readonly value: number;
+  readonly shape: Waterfall;
+}
+
+function End({ label, value, shape }: EndProps): JSX.Element {
+  return (
+    <p class="liw-wf-row liw-wf-end">
+      <span class="liw-wf-name">{label}</span>
+      <span class="liw-wf-track" aria-hidden="true">
+        <span class="liw-wf-mark" style={{ left: `${place(shape, value).toFixed(2)}%` }} />
+      </span>
+      <span class="liw-wf-value">{`${value < 0 ? MINUS : ""}${magnitude(value)}`}</span>
+    </p>
+  );
+}
+
+interface StepsProps extends StageProps {
+  readonly shape: Waterfall;
+  readonly all: boolean;
+  readonly onAll: () => void;
+  readonly onLook: (index: number | null) => void;
+  readonly onPin: (index: number) => void;
+}
+
+/** One stop for Tab; arrows, Home and End move within. */
+function Steps(props: StepsProps): JSX.Element {
+  const { shape, subject, readings, all, pinned } = props;
+  const list = useRef<HTMLOListElement>(null);
+  const [cursor, setCursor] = useState(0);
+  const folds = all && readings.ranked.length > SHOWN + 1;
+  const stops = shape.steps.filter((step) => step.kind !== "rest").length + (folds ? 1 : 0);
+  const at = Math.min(cursor, stops - 1);
+  const move = (event: KeyboardEvent): void => {
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: stops - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    list.current?.querySelectorAll("button")[Math.max(0, Math.min(stops - 1, to))]?.focus();
+  };
+  return (
+    <ol class="liw-wf-steps" ref={list} onKeyDown={move}>
+      {shape.steps.map((step, i) => {
+        const row = <StepRow step={step} shape={shape} subject={subject} />;
+        const kind = kindOf(step);
+        if (step.kind === "rest") {
+          return (
+            <li key="rest" data-kind={kind}>
+              <span class="liw-wf-row">{row}</span>
+            </li>
+          );
+        }
+        const stop = {
+          type: "button" as const,
+          class: "liw-wf-row",
+          tabIndex: i === at ? 0 : -1,
+          onFocus: () => {
+            setCursor(i);
+            props.onLook(step.kind === "piece" ? step.index : null);
+          },
+          onBlur: () => props.onLook(null),
+          onMouseEnter: () => props.onLook(step.kind === "piece" ? step.index : null),
+        };
+        if (step.kind === "others") {
+          return (
+            <li key="others" data-kind={kind}>
+              <button
+                {...stop}
+                aria-expanded={false}
+                aria-label={label(step, props)}
+                onClick={props.onAll}
+              >
+                {row}
+              </button>
+            </li>
+          );
+        }
+        return (
+          <li key={step.index} data-kind={kind}>
+            <button
+              {...stop}
+              aria-pressed={step.index === pinned}
+              aria-label={label(step, props)}
+              onClick={() => props.onPin(step.index)}
+            >
+              {row}
+            </button>
+          </li>
+        );
+      })}
+      {folds && (
+        <li key="fold">
+          <button
+            type="button"
+            class="liw-wf-row liw-wf-fold"
+            aria-expanded={true}
+            tabIndex={at === stops - 1 ? 0 : -1}
+            onFocus={() => setCursor(stops - 1)}
+            onClick={props.onAll}
+          >
+            <span class="liw-wf-name">{`Only the largest ${SHOWN}`}</span>
+          </button>
+        </li>
+      )}
+    </ol>
+  );
+}
+
+interface StepRowProps {
+  readonly step: Step;
+  readonly shape: Waterfall;
+  readonly subject: Subject;
+}
+
+function StepRow({ step, shape, subject }: StepRowProps): JSX.Element {
+  const { from, to, margin } = step;
+  const span = (a: number, b: number) => ({
+    left: `${place(shape, Math.min(a, b)).toFixed(2)}%`,
+    width: `${(place(shape, Math.max(a, b)) - place(shape, Math.min(a, b))).toFixed(2)}%`,
+  });
+  return (
+    <>
+      <bdi class="liw-wf-name">{nameOf(step, subject)}</bdi>
+      <span class="liw-wf-track">
+        <span class="liw-wf-join" style={{ left: `${place(shape, to).toFixed(2)}%` }} />
+        <span class="liw-wf-bar" style={span(from, to)} />
+        {margin > 0 && <span class="liw-wf-whisker" style={span(to - margin, to + margin)} />}
+      </span>
+      <span class="liw-wf-value">
+        {signed(to - from)}
+        {margin > 0 && <span class="liw-muted"> ± {magnitude(margin)}</span>}
+      </span>
+    </>
+  );
+}
+
+function kindOf({ kind, from, to, unsure }: Step): string {
+  if (kind === "rest") return "rest";
+  if (unsure) return "unsure";
+  return to < from ? "lowers" : "raises";
+}
+
+/** What stands before a bar. */
+export function nameOf({ kind, index, count }: Step, subject: Subject): string {
+  if (kind === "piece") return visible(subject.inputs[index]?.text ?? "");
+  return kind === "others" ? `${count} other pieces` : "not explained";
+}
+
+function label(step: Step, { subject, output, readings }: StageProps): string {
+  const token = subject.inputs[step.index];
+  const reading = readings.all[step.index];
+  if (token && reading) return sentence(token, reading, subject, output);
+  return `${nameOf(step, subject)} together, ${signed(step.to - step.from)} ${unitName(subject.unit)}; show them`;
+}

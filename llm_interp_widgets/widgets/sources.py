@@ -1,0 +1,38 @@
+"""What a view can be made of: another view, a result, or what shap found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from llm_interp_widgets.errors import ParameterError
+from llm_interp_widgets.results.attribution import Attribution
+from llm_interp_widgets.widgets.base import ResultWidget
+
+if TYPE_CHECKING:
+    from typing import Any
+
+W = TypeVar("W", bound=ResultWidget)
+
+
+def view_of(kind: type[W], source: Any, index: int | None = None) -> W:  # noqa: ANN401 - checked
+    """Return a view of this kind.
+
+    Args:
+        kind: Which view.
+        source: A widget, live or finished; an ``Attribution``; or a ``shap.Explanation`` of texts.
+        index: Which text of an explanation of several.
+
+    Raises:
+        ResultError: An explanation of something else than a text.
+        ParameterError: Anything else.
+    """
+    if isinstance(source, ResultWidget):
+        return kind.beside(source)
+    if isinstance(source, Attribution):
+        return kind.of(source)
+    if hasattr(source, "values") and hasattr(source, "base_values"):
+        return kind.of(Attribution.from_shap(source, index=index))
+    raise ParameterError(
+        f"A {type(source).__name__} cannot be shown. Pass a widget from explain(), a result from "
+        "attribute() or Attribution.load(), or a shap.Explanation of a text."
+    )
