@@ -127,9 +127,10 @@ class Lime:
         on = masks(n, 1 + (budget.evaluations - 1 - fillers) // fillers, task.seed)
         weights = proximity(on, self.kernel_width)
         values = np.empty((len(on), len(full)))
-        final, done, step = False, 0, max(n + 2, _ROWS_A_STEP // fillers)
+        final, done, first = False, 0, max(n + 2, _ROWS_A_STEP // fillers)
         while not final:
-            part = slice(done, min(done + step, len(on)))
+            # twice as many each time: rows of one length fill their batches
+            part = slice(done, min(done + max(first, done), len(on)))
             values[part] = coalitions.values(on[part])
             done = part.stop
             final = done == len(on) or budget.out_of_time()
