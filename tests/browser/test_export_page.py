@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,9 @@ ERRORS = [0.41, 0.5, 0.72, 0.31, 0.44]
 TOKEN = ".liw-text [data-index='{}']"
 
 
-def view(texts=PARIS, scores=SCORES, *, outputs=(" Paris",), **state) -> View:
+def view(
+    texts=PARIS, scores=SCORES, *, outputs=(" Paris",), bundle="token_highlighter", **state
+) -> View:
     def token(text, position):
         place = {"start": 0, "end": len(text), "position": position, "size": 1}
         return {"text": text, "special": False, "role": None, **place}
@@ -63,10 +67,10 @@ def view(texts=PARIS, scores=SCORES, *, outputs=(" Paris",), **state) -> View:
         | state,
         "scores": wire.pack(np.resize(np.array(scores), shape)),
         "standard_error": wire.pack(errors),
-        "totals": wire.pack(np.zeros((3, len(outputs)))),
+        "totals": wire.pack(np.repeat([[-16.0], [-0.3], [0.07]], len(outputs), axis=1)),
     }
     traits = {"selected": None, "output": 0, "color_limit": None}
-    return View("token_highlighter", {"snapshot": snapshot, **traits})
+    return View(bundle, {"snapshot": snapshot, **traits})
 
 
 @pytest.fixture
@@ -165,14 +169,44 @@ def test_no_accessibility_violation(show, axe, width):
         view(outputs=(" Paris", " London")),
         view(HOSTILE, status="failed", error=failed),
         view(status="running", preview=True),
+        view(bundle="shap_waterfall", outputs=(" Paris", " London")),
+        view(HOSTILE * 3, [2.0, -1.0, 0.3], bundle="shap_waterfall"),
     )
     page.set_viewport_size({"width": width, "height": 800})
     for fold in page.locator("summary").all():
         fold.click()
     page.locator(TOKEN.format(1)).first.click()
+    page.locator(".liw-wf-steps button").first.click()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.locator(f".liw[data-theme={scheme}]").first.wait_for()
         page.wait_for_timeout(200)
         assert axe(page, "html") == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_waterfall_by_keyboard(show):
+    page = show(view([f" word{i}" for i in range(14)], [3.0, -1.0, 0.7], bundle="shap_waterfall"))
+    page.locator(".liw-wf-steps button").first.focus()
+    page.keyboard.press("ArrowDown")
+    assert "fourth token, raises" in page.evaluate("document.activeElement.textContent")
+    assert "word3" in page.locator(".liw-pinned").inner_text()
+    page.keyboard.press("Enter")
+    assert page.locator("[aria-pressed=true]").count() == 1
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    assert page.locator(".liw-wf-steps li").count() > 14
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    assert page.locator("[aria-expanded=false]").inner_text().startswith("5 other pieces")
+
+
+def test_bars_of_the_waterfall_meet(show):
+    page = show(view(scores=[1.7, 3.7, 1.2, 6.9, 2.2], bundle="shap_waterfall"))
+    bars = [bar.bounding_box() for bar in page.locator(".liw-wf-bar").all()]
+    ends = page.locator(".liw-wf-mark").all()
+    for above, below in itertools.pairwise(bars):  # each begins where the one below it ended
+        assert above["x"] == pytest.approx(below["x"] + below["width"], abs=1)
+    top, bottom = (end.bounding_box()["x"] for end in ends)
+    assert bars[0]["x"] + bars[0]["width"] == pytest.approx(top + 1, abs=1.5)
+    assert bottom < bars[-1]["x"] + 1.5

@@ -1,12 +1,12 @@
 /** The waterfall: from the base value, piece by piece, up to what the model says. */
 
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Connection } from "../connect";
-import { MINUS, magnitude, signed, unitName, visible } from "../format";
+import { MINUS, magnitude, ordinal, signed, unitName, visible } from "../format";
 import { canvasMeasure, rasterise } from "../picture";
 import type { Subject } from "../protocol.gen";
-import { sentence } from "../readings";
+import { effect } from "../readings";
 import { place, type Step, type Waterfall, waterfall } from "../waterfall";
 import { waterfallSvg } from "../waterfall_picture";
 import { CopyButton } from "./copy";
@@ -127,6 +127,12 @@ function Steps(props: StepsProps): JSX.Element {
   const folds = all && readings.ranked.length > SHOWN + 1;
   const stops = shape.steps.filter((step) => step.kind !== "rest").length + (folds ? 1 : 0);
   const at = Math.min(cursor, stops - 1);
+  const unfolded = useRef(all);
+  useEffect(() => {
+    // The button that was pressed is gone: what took its place goes on.
+    if (unfolded.current !== all) list.current?.querySelectorAll("button")[at]?.focus();
+    unfolded.current = all;
+  });
   const move = (event: KeyboardEvent): void => {
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: stops - 1 }[event.key];
     if (to === undefined) return;
@@ -136,7 +142,12 @@ function Steps(props: StepsProps): JSX.Element {
   return (
     <ol class="liw-wf-steps" ref={list} onKeyDown={move}>
       {shape.steps.map((step, i) => {
-        const row = <StepRow step={step} shape={shape} subject={subject} />;
+        const row = (
+          <>
+            <StepRow step={step} shape={shape} subject={subject} />
+            <span class="liw-hidden">{more(step, props)}</span>
+          </>
+        );
         const kind = kindOf(step);
         if (step.kind === "rest") {
           return (
@@ -159,12 +170,7 @@ function Steps(props: StepsProps): JSX.Element {
         if (step.kind === "others") {
           return (
             <li key="others" data-kind={kind}>
-              <button
-                {...stop}
-                aria-expanded={false}
-                aria-label={label(step, props)}
-                onClick={props.onAll}
-              >
+              <button {...stop} aria-expanded={false} onClick={props.onAll}>
                 {row}
               </button>
             </li>
@@ -175,7 +181,6 @@ function Steps(props: StepsProps): JSX.Element {
             <button
               {...stop}
               aria-pressed={step.index === pinned}
-              aria-label={label(step, props)}
               onClick={() => props.onPin(step.index)}
             >
               {row}
@@ -241,9 +246,9 @@ export function nameOf({ kind, index, count }: Step, subject: Subject): string {
   return kind === "others" ? `${count} other pieces` : "not explained";
 }
 
-function label(step: Step, { subject, output, readings }: StageProps): string {
-  const token = subject.inputs[step.index];
-  const reading = readings.all[step.index];
-  if (token && reading) return sentence(token, reading, subject, output);
-  return `${nameOf(step, subject)} together, ${signed(step.to - step.from)} ${unitName(subject.unit)}; show them`;
+/** What a screen reader is told beside the name and the value. */
+function more({ kind, index }: Step, { subject, readings, target }: StageProps): string {
+  const reading = readings.all[index];
+  if (reading) return `, ${ordinal(index + 1)} token, ${effect(reading, subject, target)}`;
+  return kind === "others" ? ", together; show them" : "";
 }
