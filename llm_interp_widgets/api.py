@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError
@@ -90,8 +91,9 @@ def wrap(
             f"wrap needs the model's tokenizer as its second argument, not a "
             f"{type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained(…)."
         )
-    label = name or getattr(model, "name_or_path", "") or type(model).__name__
-    return LanguageModel(model, tokenizer, name=label)
+    source = str(getattr(model, "name_or_path", ""))
+    known = Path(source).name if Path(source).is_dir() else source  # a folder's place is private
+    return LanguageModel(model, tokenizer, name=name or known or type(model).__name__)
 
 
 def attribute(

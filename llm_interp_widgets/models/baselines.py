@@ -11,6 +11,7 @@ get no share.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -147,6 +148,12 @@ def _named(lm: LanguageModel, name: str) -> tuple[tuple[str, ...], str]:
         averaged = ", averaged" if len(instead) > 1 else ""
         note = f"This tokenizer has no {_SPECIAL[name]} token; the baseline is {words}{averaged}."
         return instead, note
+    meant = get_close_matches(name.lower(), NAMES, 1, 0.8) if name.isalpha() else ()
+    if meant:
+        raise ParameterError(
+            f"baseline={name!r} is no baseline by name. Did you mean {meant[0]!r}? The token is "
+            f"{' ' + name.strip()!r}, with its space."
+        )
     fillers(lm, name, "replace")  # raises where it is not one token
     return (name,), ""
 

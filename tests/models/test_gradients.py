@@ -259,6 +259,12 @@ def test_a_baseline_of_no_known_kind_is_refused(tiny_lm, wrong):
         baselines.settle(tiny_lm(), wrong)
 
 
+def test_a_slip_in_a_baselines_name_is_not_taken_for_a_token(lm):
+    with pytest.raises(ParameterError, match="Did you mean 'zero'"):
+        baselines.settle(lm, "zeros")  # one token of this model
+    assert baselines.settle(lm, " zeros") == ((" zeros",), "")
+
+
 def test_rows_of_baselines(tiny_lm):
     lm = tiny_lm()
     own = lm.embed(IDS[:1])

@@ -208,3 +208,11 @@ def test_classifier_folder(tiny_model, tokenizer, tmp_path):
     assert a.unit == "logit"
     assert [t.text for t in a.outputs] == ["glad"]
     shutil.rmtree(tmp_path)
+
+
+def test_a_wrapped_folder_keeps_its_place_to_itself(tiny_model, tokenizer, tmp_path):
+    folder = tmp_path / "secret" / "tiny"
+    tiny_model("gpt2").save_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    assert liw.wrap(model, tokenizer).info.name == "tiny"
+    assert liw.wrap(model, tokenizer, "mine").info.name == "mine"
