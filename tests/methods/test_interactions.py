@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import math
+import signal
 import threading
 import time
 from itertools import combinations
@@ -290,6 +291,15 @@ def test_partials_say_how_far_it_is(tiny_lm):
     assert looks[-1].exact
 
 
+@pytest.fixture
+def interruptible():
+    """A process that was started in the background ignores interrupts; this one does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stops_it_within_a_second(tiny_lm):
     lm = tiny_lm()
     interrupted = []
