@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError
-from llm_interp_widgets.methods._perturbation import columns, preview
+from llm_interp_widgets.methods._perturbation import columns, previews
 from llm_interp_widgets.results.partial import Partial
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def enumerate_all(task: Task, game: Coalitions, budget: Budget) -> Iterator[Part
     """
     n, fillers = len(game.features), game.fillers
     full = game.full()
-    first = preview(task, game, budget)
-    yield first
+    for first in previews(task, game, budget):
+        yield first
     masks = alike_together(n)
     sizes = np.bitwise_count(masks)
     values = np.full((fillers, 2**n, len(full)), np.nan)

@@ -19,13 +19,15 @@ from llm_interp_widgets.models.fillers import OFF
 from llm_interp_widgets.results.partial import Partial
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from jaxtyping import Float32, Float64
     from numpy import ndarray
 
     from llm_interp_widgets.methods.base import Task
     from llm_interp_widgets.models.fillers import Off
+
+_PREVIEW_ROWS = 16
 
 
 @dataclass(slots=True)
@@ -72,19 +74,22 @@ def leave_one_out(features: int) -> ndarray:
     return ~np.eye(features, dtype=bool)
 
 
-def preview(task: Task, game: Coalitions, budget: Budget) -> Partial:
-    """Return leave-one-out scores with the first filler: cheap, and its rows are of use later."""
-    full = game.full()
-    drops = full - game.values(leave_one_out(len(game.features)), 0)
-    return Partial(
-        scores=columns(task, drops.T),
-        base_values=game.empty(0),
-        output_values=full,
-        done=game.evaluations,
-        total=budget.evaluations,
-        evaluations=game.evaluations,
-        preview=True,
-    )
+def previews(task: Task, game: Coalitions, budget: Budget) -> Iterator[Partial]:
+    """Yield leave-one-out scores with the first filler: cheap, and its rows are of use later."""
+    full, empty, rows = game.full(), game.empty(0), leave_one_out(len(game.features))
+    drops = np.full((len(rows), len(full)), np.nan)
+    for start in range(0, len(rows), _PREVIEW_ROWS):
+        part = slice(start, start + _PREVIEW_ROWS)
+        drops[part] = full - game.values(rows[part], 0)
+        yield Partial(
+            scores=columns(task, drops.T),
+            base_values=empty,
+            output_values=full,
+            done=game.evaluations,
+            total=budget.evaluations,
+            evaluations=game.evaluations,
+            preview=True,
+        )
 
 
 def precise(

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _DEFAULT_EVALUATIONS = 1_024
 _MOST_EVALUATIONS = 8_192  # the regression costs the cube of half of it
 _PAIRS_A_PIECE = 3  # before an error is believed
-_PAIRS_A_STEP, _GROWTH = 32, 4  # at least so many; and a share of those there are
+_PAIRS_A_STEP, _GROWTH = 8, 2  # at least so many; and a share of those there are
 _PAIRS_TO_CHOOSE_BY = 512
 _TRIES = 60  # rounds without a new pair before all count as used up
 

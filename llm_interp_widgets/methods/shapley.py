@@ -25,7 +25,7 @@ from llm_interp_widgets.methods._perturbation import (
     game,
     positive,
     precise,
-    preview,
+    previews,
 )
 from llm_interp_widgets.methods._statistics import Strata
 from llm_interp_widgets.methods.base import Card
@@ -143,7 +143,7 @@ def _sampled(
     strata = Strata(fillers, (n, len(full)))
     bases = np.full((fillers, len(full)), np.nan)
     if budget.evaluations > 2 * n * fillers + n:  # never at the cost of a filler's own pair
-        yield preview(task, game, budget)
+        yield from previews(task, game, budget)
     drawn, unfruitful, stop = 0, 0, False
     while not stop:
         before = game.evaluations
