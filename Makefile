@@ -63,7 +63,7 @@ browser: setup ## JupyterLab and exported files in Chromium
 mutants: setup ## plant every known bug; each must be found (minutes)
 	@python tests/mutants/gate.py
 
-bench: setup ## benchmarks (half an hour), into build/bench.md
+bench: setup ## benchmarks (two hours; BENCH_ROUNDS=1: one) into build/bench.md
 	@rm -f build/bench.md
 	@python -m pytest tests/benchmarks -s -o python_files='bench_*.py' --timeout=0
 
