@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from llm_interp_widgets import errors
     from llm_interp_widgets.api import (
         attribute,
+        bar,
         explain,
+        force,
         interactions,
         load,
         waterfall,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     )
     from llm_interp_widgets.text.tokens import Token
     from llm_interp_widgets.widgets.save import save_html
+    from llm_interp_widgets.widgets.shap_bar import ShapBar
+    from llm_interp_widgets.widgets.shap_force import ShapForce
     from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
@@ -47,12 +51,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api": ("attribute", "explain", "interactions", "load", "waterfall", "wrap"),
+    "api": (
+        "attribute",
+        "bar",
+        "explain",
+        "force",
+        "interactions",
+        "load",
+        "waterfall",
+        "wrap",
+    ),
     "results.attribution": ("Attribution", "ModelInfo"),
     "results.interactions": ("Interactions",),
     "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
     "text.tokens": ("Token",),
     "widgets.save": ("save_html",),
+    "widgets.shap_bar": ("ShapBar",),
+    "widgets.shap_force": ("ShapForce",),
     "widgets.shap_waterfall": ("ShapWaterfall",),
     "widgets.token_highlighter": ("TokenHighlighter",),
 }
@@ -68,13 +83,17 @@ __all__ = [
     "Masked",
     "ModelInfo",
     "Prob",
+    "ShapBar",
+    "ShapForce",
     "ShapWaterfall",
     "Similarity",
     "Token",
     "TokenHighlighter",
     "attribute",
+    "bar",
     "errors",
     "explain",
+    "force",
     "interactions",
     "load",
     "methods",

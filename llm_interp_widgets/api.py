@@ -44,10 +44,13 @@ if TYPE_CHECKING:
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
     from llm_interp_widgets.text.tokens import Token
+    from llm_interp_widgets.widgets.base import ResultWidget
+    from llm_interp_widgets.widgets.shap_bar import ShapBar
+    from llm_interp_widgets.widgets.shap_force import ShapForce
     from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
-__all__ = ["attribute", "explain", "interactions", "load", "waterfall", "wrap"]
+__all__ = ["attribute", "bar", "explain", "force", "interactions", "load", "waterfall", "wrap"]
 
 
 class _Preparable(Protocol):
@@ -59,6 +62,7 @@ class _Preparable(Protocol):
 
 
 P = TypeVar("P", bound=_Preparable)
+W = TypeVar("W", bound="ResultWidget")
 
 
 def wrap(
@@ -272,9 +276,52 @@ def waterfall(source: Any, *, index: int | None = None, output: int = 0) -> Shap
     from llm_interp_widgets.widgets.shap_waterfall import (  # noqa: PLC0415 - Jupyter on demand
         ShapWaterfall,
     )
-    from llm_interp_widgets.widgets.sources import view_of  # noqa: PLC0415
 
-    widget = view_of(ShapWaterfall, source, index)
+    return _shown(ShapWaterfall, source, index, output)
+
+
+def force(source: Any, *, index: int | None = None, output: int = 0) -> ShapForce:  # noqa: ANN401
+    """Show on one line what raises the output against what lowers it.
+
+    Takes the arguments of ``waterfall`` and raises the same errors.
+
+    Example:
+        >>> force(attribute(lm, "The capital of France is", " Paris"))  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.shap_force import (  # noqa: PLC0415 - Jupyter on demand
+        ShapForce,
+    )
+
+    return _shown(ShapForce, source, index, output)
+
+
+def bar(source: Any, *, index: int | None = None, output: int = 0) -> ShapBar:  # noqa: ANN401
+    """Show the pieces of one text as bars, those of largest score first.
+
+    Args:
+        source: A widget from ``explain``, live while it streams; an ``Attribution`` of any method;
+            or a ``shap.Explanation`` of texts.
+        index: Which text of an explanation of several.
+        output: Which output is shown first.
+
+    Raises:
+        ResultError: The explanation is of no text.
+        ParameterError: Something else was passed.
+
+    Example:
+        >>> bar(attribute(lm, "The capital of France is", " Paris", "lime"))  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.shap_bar import (  # noqa: PLC0415 - Jupyter on demand
+        ShapBar,
+    )
+
+    return _shown(ShapBar, source, index, output)
+
+
+def _shown(kind: type[W], source: Any, index: int | None, output: int) -> W:  # noqa: ANN401
+    from llm_interp_widgets.widgets.sources import view_of  # noqa: PLC0415 - Jupyter on demand
+
+    widget = view_of(kind, source, index)
     widget.output = output
     return widget
 

@@ -219,6 +219,15 @@ function fixed(value: number): string {
   return value.toFixed(2);
 }
 
+/** The beginning of a text that fits when set at `size`. */
+export function shorten(text: string, width: number, measure: Measure, size: number): string {
+  const wide = (some: string): boolean => (measure(some) * size) / SIZE > width;
+  if (!wide(text)) return text;
+  const characters = [...text];
+  while (characters.length > 1 && wide(`${characters.join("")}…`)) characters.pop();
+  return `${characters.join("")}…`;
+}
+
 /** Escape for XML; what XML 1.0 cannot hold (controls, lone surrogates) becomes U+FFFD. */
 export function xml(text: string): string {
   const entities: Record<string, string> = {

@@ -101,6 +101,6 @@ export function ticks(low: number, high: number): number[] {
 }
 
 /** Where a value stands between the ends, in per cent. */
-export function place({ low, high }: Waterfall, value: number): number {
+export function place({ low, high }: Pick<Waterfall, "low" | "high">, value: number): number {
   return (100 * (value - low)) / (high - low);
 }

@@ -2,7 +2,7 @@
 
 import { hex, over, PALETTES, type Palette, type Theme } from "./colour";
 import { MINUS, magnitude, signed, unitName } from "./format";
-import { type Measure, xml } from "./picture";
+import { type Measure, shorten, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
 import { place, type Step, type Waterfall } from "./waterfall";
 
@@ -23,7 +23,6 @@ const VALUE = 110;
 const TOP = 104;
 const ROW = 28;
 const TIP = 5;
-const MEASURED_SIZE = 17;
 const SIZE = 13;
 
 export function waterfallSvg(picture: WaterfallPicture, measure: Measure): string {
@@ -36,7 +35,7 @@ export function waterfallSvg(picture: WaterfallPicture, measure: Measure): strin
   const bottom = TOP + (shape.steps.length + 2) * ROW;
   const x = (value: number): number =>
     MARGIN + NAME + (place(shape, value) / 100) * (WIDTH - 2 * MARGIN - NAME - VALUE);
-  const shortened = (text: string): string => shorten(text, NAME - 12, measure);
+  const shortened = (text: string): string => shorten(text, NAME - 12, measure, SIZE);
   const text = (at: number, y: number, words: string, more = ""): string =>
     `<text x="${at.toFixed(1)}" y="${y}" ${more}>${xml(words)}</text>`;
   const end = (row: number, words: string, value: number): string => {
@@ -108,13 +107,4 @@ function bar(from: number, to: number, y: number, step: Step, palette: Palette):
 
 function plain(value: number): string {
   return `${value < 0 ? MINUS : ""}${magnitude(value)}`;
-}
-
-/** The beginning of a text that fits; `measure` is for the size of running text. */
-function shorten(text: string, width: number, measure: Measure): string {
-  const wide = (some: string): boolean => (measure(some) * SIZE) / MEASURED_SIZE > width;
-  if (!wide(text)) return text;
-  const characters = [...text];
-  while (characters.length > 1 && wide(`${characters.join("")}…`)) characters.pop();
-  return `${characters.join("")}…`;
 }

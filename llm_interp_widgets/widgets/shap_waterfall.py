@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from llm_interp_widgets.errors import ResultError
+from llm_interp_widgets.widgets._shares import require_shares
 from llm_interp_widgets.widgets.base import ResultWidget
 
 if TYPE_CHECKING:
@@ -24,9 +24,4 @@ class ShapWaterfall(ResultWidget):
     @classmethod
     def check(cls, about: About) -> None:
         """Raise ``ResultError`` if the scores are no shares, so that they lead nowhere."""
-        if not about.additive:
-            raise ResultError(
-                f"A waterfall leads from base to output, and scores of {about.method} are no "
-                "shares of that way. Show them with TokenHighlighter.of(…), or use a method that "
-                "adds up, such as 'shapley'."
-            )
+        require_shares(about, "waterfall")

@@ -171,6 +171,8 @@ def test_no_accessibility_violation(show, axe, width):
         view(status="running", preview=True),
         view(bundle="shap_waterfall", outputs=(" Paris", " London")),
         view(HOSTILE * 3, [2.0, -1.0, 0.3], bundle="shap_waterfall"),
+        view(HOSTILE * 3, [2.0, -1.0, 0.3], bundle="shap_force"),
+        view(HOSTILE * 3, [2.0, -1.0, 0.3], bundle="shap_bar"),
     )
     page.set_viewport_size({"width": width, "height": 800})
     for fold in page.locator("summary").all():
@@ -210,3 +212,31 @@ def test_bars_of_the_waterfall_meet(show):
     top, bottom = (end.bounding_box()["x"] for end in ends)
     assert bars[0]["x"] + bars[0]["width"] == pytest.approx(top + 1, abs=1.5)
     assert bottom < bars[-1]["x"] + 1.5
+
+
+def test_the_force_plot_by_keyboard(show):
+    scores = [3.0, -1.0, 0.7]
+    page = show(view([f" word{i}" for i in range(9)], scores, bundle="shap_force"))
+    page.locator(".liw-force-track [tabindex='0']").focus()
+    assert "word" in page.locator(".liw-pinned").inner_text()
+    page.keyboard.press("Home")  # what the scores do not explain: no token to tell of
+    assert "Point at" in page.locator(".liw-pinned").inner_text()
+    page.keyboard.press("End")
+    label = page.evaluate("document.activeElement.ariaLabel")
+    assert "lowers" in label
+    page.keyboard.press("Enter")
+    assert page.locator("[aria-pressed=true]").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("[aria-pressed=true]").count() == 0
+
+
+def test_segments_of_the_force_plot_touch_and_meet_at_the_output(show):
+    page = show(view(scores=[1.7, -3.7, 1.2, 6.9, -2.2], bundle="shap_force"))
+    boxes = [one.bounding_box() for one in page.locator(".liw-force-track li").all()]
+    assert len(boxes) == 6  # one of them is what the scores do not explain
+    for left, right in itertools.pairwise(boxes):
+        assert right["x"] == pytest.approx(left["x"] + left["width"], abs=1)
+    said = page.locator(".liw-force-end", has_text="text as it is").bounding_box()
+    first = page.locator(".liw-force-track [data-way=down]").first.bounding_box()
+    edges = said["x"], said["x"] + said["width"]
+    assert min(abs(edge - first["x"]) for edge in edges) < 3

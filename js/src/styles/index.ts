@@ -1,11 +1,13 @@
-/** The style sheet of all views, in the order that matters. */
+/** The style sheet of a view: what all share, what is its own, what the reader asked for last. */
 
 import { paletteCss } from "../colour";
 import base from "./base.css";
 import controls from "./controls.css";
 import folds from "./folds.css";
 import honesty from "./honesty.css";
+import outputs from "./outputs.css";
 import preferences from "./preferences.css";
-import text from "./text.css";
 
-export const STYLE = [paletteCss(), base, text, controls, honesty, folds, preferences].join("\n");
+export function styleOf(...own: readonly string[]): string {
+  return [paletteCss(), base, outputs, controls, honesty, folds, ...own, preferences].join("\n");
+}

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { type Delivery, deliver } from "../clipboard";
+import { rasterise } from "../picture";
 
 const SHOWN_MS = 1800;
 const WORDS: Record<Delivery | "failed", string> = {
@@ -36,5 +37,19 @@ export function CopyButton({ label, file, make }: Props): JSX.Element {
     <button type="button" class="liw-button" onClick={() => void run()}>
       <span aria-live="polite">{outcome === null ? label : WORDS[outcome]}</span>
     </button>
+  );
+}
+
+/** Copies of a picture, as it is at that moment. */
+export function CopyPicture({ name, svg }: { name: string; svg: () => string }): JSX.Element {
+  return (
+    <>
+      <CopyButton
+        label="Copy SVG"
+        file={`${name}.svg`}
+        make={() => new Blob([svg()], { type: "image/svg+xml" })}
+      />
+      <CopyButton label="Copy PNG" file={`${name}.png`} make={() => rasterise(svg())} />
+    </>
   );
 }

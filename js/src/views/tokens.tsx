@@ -25,15 +25,8 @@ interface TokenProps {
 /** One token. Redrawn only when something about itself changed. */
 class TokenMark extends Component<TokenProps> {
   override shouldComponentUpdate(next: TokenProps): boolean {
-    const now = this.props;
-    return (
-      next.token !== now.token ||
-      !Object.is(next.t, now.t) ||
-      next.unsure !== now.unsure ||
-      next.label !== now.label ||
-      next.selected !== now.selected ||
-      next.tabbable !== now.tabbable
-    );
+    const keys = Object.keys(next) as (keyof TokenProps)[];
+    return keys.some((key) => !Object.is(next[key], this.props[key]));
   }
 
   override render({ index, token, t, unsure, label, selected, tabbable }: TokenProps) {

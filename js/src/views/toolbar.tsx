@@ -2,8 +2,8 @@
 
 import type { JSX } from "preact";
 import { magnitude } from "../format";
-import { canvasMeasure, type PictureState, pictureSvg, rasterise } from "../picture";
-import { CopyButton } from "./copy";
+import { canvasMeasure, type PictureState, pictureSvg } from "../picture";
+import { CopyPicture } from "./copy";
 
 interface Props {
   /** The fixed limit of the colour scale; null when it follows the shown output. */
@@ -45,12 +45,7 @@ export function Toolbar({ fixed, suggestion, onLimit, picture }: Props): JSX.Ele
         </label>
       )}
       <span class="liw-divider" aria-hidden="true" />
-      <CopyButton
-        label="Copy SVG"
-        file="explanation.svg"
-        make={() => new Blob([svg()], { type: "image/svg+xml" })}
-      />
-      <CopyButton label="Copy PNG" file="explanation.png" make={() => rasterise(svg())} />
+      <CopyPicture name="explanation" svg={svg} />
     </div>
   );
 }

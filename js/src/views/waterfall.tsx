@@ -4,12 +4,12 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Connection } from "../connect";
 import { MINUS, magnitude, ordinal, signed, unitName, visible } from "../format";
-import { canvasMeasure, rasterise } from "../picture";
+import { canvasMeasure } from "../picture";
 import type { Subject } from "../protocol.gen";
 import { effect } from "../readings";
 import { place, type Step, type Waterfall, waterfall } from "../waterfall";
 import { waterfallSvg } from "../waterfall_picture";
-import { CopyButton } from "./copy";
+import { CopyPicture } from "./copy";
 import { Frame, type StageProps } from "./frame";
 import { PinnedLine } from "./tooltip";
 
@@ -62,12 +62,7 @@ function Stage(props: StageProps): JSX.Element {
           )}
         </p>
         <div class="liw-toolbar">
-          <CopyButton
-            label="Copy SVG"
-            file="waterfall.svg"
-            make={() => new Blob([picture()], { type: "image/svg+xml" })}
-          />
-          <CopyButton label="Copy PNG" file="waterfall.png" make={() => rasterise(picture())} />
+          <CopyPicture name="waterfall" svg={picture} />
         </div>
       </div>
     </>

@@ -1,0 +1,13 @@
+/** Entry of the ShapForce widget. */
+
+import { entry } from "../entry";
+import { styleOf } from "../styles";
+import force from "../styles/force.css";
+import { ForceView, TRAITS } from "../views/force";
+
+export default entry({
+  name: "shap_force",
+  style: styleOf(force),
+  traits: TRAITS,
+  View: ForceView,
+});
