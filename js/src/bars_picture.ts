@@ -1,7 +1,7 @@
 /** Bars around zero as SVG: the largest scores of one text, with their 95 % intervals. */
 
 import { hex, over, PALETTES, type Theme } from "./colour";
-import { signed, unitName, visible } from "./format";
+import { aligned, decimalsFor, signed, unitName, visible } from "./format";
 import { type Measure, shorten, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
 import type { Reading, Readings } from "./readings";
@@ -53,9 +53,10 @@ export function barsSvg(picture: BarsPicture, measure: Measure): string {
       text(MARGIN + NAME - 12, y + 16, name, 'text-anchor="end"') +
       `<rect x="${from.toFixed(1)}" y="${y + 4}" width="${(to - from).toFixed(1)}" height="15" fill="${fill}"/>` +
       whisker +
-      text(WIDTH - MARGIN, y + 16, signed(score), 'text-anchor="end"')
+      text(WIDTH - MARGIN, y + 16, aligned(score, decimals), 'text-anchor="end"')
     );
   };
+  const decimals = decimalsFor(readings.largest);
   const title = `Why ${target}?`;
   const rest = readings.ranked.length - shown.length;
   return [

@@ -49,7 +49,8 @@ export function forceSvg(picture: ForcePicture, measure: Measure): string {
         : hex(over(hue, 0.34, palette.paper));
     const edge = bare ? muted : hex(hue);
     const name = picture.names(segment);
-    const fits = measure(name) * NAME_SCALE + 16 < right - left;
+    const wide = Math.max(measure(name), measure(signed(segment.score))) * NAME_SCALE;
+    const fits = wide + 18 < right - left;
     const middle = (left + right) / 2 + tip / 2;
     const label = fits
       ? text(middle, TOP + 20, name, 'text-anchor="middle" font-size="12"') +

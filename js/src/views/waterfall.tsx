@@ -1,7 +1,7 @@
 /** The waterfall: from the base value, piece by piece, up to what the model says. */
 
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Connection } from "../connect";
 import { MINUS, magnitude, ordinal, signed, unitName, visible } from "../format";
 import { canvasMeasure } from "../picture";
@@ -123,7 +123,7 @@ function Steps(props: StepsProps): JSX.Element {
   const stops = shape.steps.filter((step) => step.kind !== "rest").length + (folds ? 1 : 0);
   const at = Math.min(cursor, stops - 1);
   const unfolded = useRef(all);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // The button that was pressed is gone: what took its place goes on.
     if (unfolded.current !== all) list.current?.querySelectorAll("button")[at]?.focus();
     unfolded.current = all;
