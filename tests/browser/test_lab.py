@@ -15,6 +15,9 @@ prompt = "{"The quick brown fox jumps over the lazy dog, and " * 2}the capital o
 w = liw.explain(lm, prompt, target=" Paris", evaluations=EVALUATIONS, precision=None)
 w"""
 ENDLESS = LONG.replace("EVALUATIONS", "1_000_000")
+PLOTS = """from IPython.display import display
+plots = liw.waterfall(w), liw.force(w), liw.bar(w)
+display(*plots)"""
 HOSTILE = "👩‍💻 今天天气很好\n\n</script><img src=x onerror=alert(1)> is\t'so' \"&amp;\" "
 TEXT = ".liw-text"
 TOKENS = ".liw-text [data-index]"
@@ -167,3 +170,22 @@ def test_no_accessibility_violation_in_any_theme(lab, axe):
         lab.theme(theme)
         lab.output(f"{TOKENS}[data-index='3']").hover()
         assert axe(lab.page, ".jp-OutputArea-output:has(.liw-text)") == [], theme
+
+
+def test_plots_beside_a_running_job_follow_it_through_a_reload(lab, axe):
+    lab.open(SETUP, LONG.replace("EVALUATIONS", "400"), PLOTS)
+    lab.output(".liw-force-track li").first.wait_for(timeout=60_000)
+    lab.save()
+    assert lab.python("print(w.job.progress.status)") == "running"
+    lab.reload()
+    lab.output(FINISHED).nth(3).wait_for(timeout=120_000)
+    best = "a = w.result(); i = abs(a.scores[0]).argmax(); print(i, a.inputs[i].text.strip())"
+    index, word = lab.python(best).split()
+    first = [".liw-wf-steps .liw-wf-name", ".liw-rank-token"]
+    assert all(word in lab.output(name).first.inner_text() for name in first)
+    assert lab.output(f".liw-force-track [aria-label*='{word}']").count() >= 1
+    lab.output(".liw-rank-row").first.click()
+    lab.until("print(plots[2].selected)", index)
+    for theme in lab.THEMES:
+        lab.theme(theme)
+        assert axe(lab.page, ".jp-OutputArea-output:has(.liw-force)") == [], theme
