@@ -49,8 +49,9 @@ for (const entry of entries) {
     target: "es2022",
     charset: "ascii",
     legalComments: "none",
-    jsx: "automatic",
-    jsxImportSource: "preact",
+    // `h(…)` is shorter than the automatic runtime's calls: 1 kB a bundle.
+    tsconfigRaw: { compilerOptions: { jsx: "react", jsxFactory: "h", jsxFragmentFactory: "F" } },
+    inject: entry.endsWith(".tsx") ? [join(here, "jsx.mjs")] : [],
     plugins: [cssAsText],
     logLevel: "warning",
   });

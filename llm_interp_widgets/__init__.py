@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from llm_interp_widgets.api import (
         attribute,
         bar,
+        compare,
         explain,
         force,
+        generate,
+        generation,
         interactions,
         load,
         waterfall,
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
         Similarity,
     )
     from llm_interp_widgets.text.tokens import Token
+    from llm_interp_widgets.widgets.compare import Compare
+    from llm_interp_widgets.widgets.generation_view import GenerationView
     from llm_interp_widgets.widgets.save import save_html
     from llm_interp_widgets.widgets.shap_bar import ShapBar
     from llm_interp_widgets.widgets.shap_force import ShapForce
@@ -54,8 +59,11 @@ _HOMES = {
     "api": (
         "attribute",
         "bar",
+        "compare",
         "explain",
         "force",
+        "generate",
+        "generation",
         "interactions",
         "load",
         "waterfall",
@@ -65,6 +73,8 @@ _HOMES = {
     "results.interactions": ("Interactions",),
     "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
     "text.tokens": ("Token",),
+    "widgets.compare": ("Compare",),
+    "widgets.generation_view": ("GenerationView",),
     "widgets.save": ("save_html",),
     "widgets.shap_bar": ("ShapBar",),
     "widgets.shap_force": ("ShapForce",),
@@ -75,8 +85,10 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Attribution",
+    "Compare",
     "Contrast",
     "Generate",
+    "GenerationView",
     "Interactions",
     "LogProb",
     "Logit",
@@ -91,9 +103,12 @@ __all__ = [
     "TokenHighlighter",
     "attribute",
     "bar",
+    "compare",
     "errors",
     "explain",
     "force",
+    "generate",
+    "generation",
     "interactions",
     "load",
     "methods",

@@ -6,62 +6,64 @@ is wrong is raised here, in the caller's cell, before any work has started.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from numbers import Integral
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError
-from llm_interp_widgets.jobs import Job, submit
-from llm_interp_widgets.methods import make
+from llm_interp_widgets.jobs import Job, run_here, submit
 from llm_interp_widgets.methods._interactions import ADDS_UP
 from llm_interp_widgets.methods.base import Task
 from llm_interp_widgets.methods.interactions import PairInteractions
-from llm_interp_widgets.models.baselines import settle
-from llm_interp_widgets.models.baselines import words as baseline_words
-from llm_interp_widgets.models.fillers import fillers
 from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load
-from llm_interp_widgets.results import describe
-from llm_interp_widgets.results.attribution import Attribution
-from llm_interp_widgets.results.describe import About
+from llm_interp_widgets.models.tokenize import token_name
+from llm_interp_widgets.planning import check_model, plan, prepared, read, settings_of
 from llm_interp_widgets.results.interactions import Interactions, completeness_gap
-from llm_interp_widgets.targets import ask
-from llm_interp_widgets.text.features import pieces, require_features
+from llm_interp_widgets.targets import Contrast, Generate
+from llm_interp_widgets.wire import pack
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from llm_interp_widgets.jobs import Progress
     from llm_interp_widgets.methods._interactions import Index
+    from llm_interp_widgets.models.batches import Known
     from llm_interp_widgets.models.fillers import Off
     from llm_interp_widgets.models.tokenize import PromptLike
+    from llm_interp_widgets.results.attribution import Attribution
+    from llm_interp_widgets.results.describe import About
     from llm_interp_widgets.results.partial import Partial
-    from llm_interp_widgets.targets import Question
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
-    from llm_interp_widgets.text.tokens import Token
     from llm_interp_widgets.widgets.base import ResultWidget
+    from llm_interp_widgets.widgets.compare import Compare
+    from llm_interp_widgets.widgets.generation_view import GenerationView
     from llm_interp_widgets.widgets.shap_bar import ShapBar
     from llm_interp_widgets.widgets.shap_force import ShapForce
     from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
+    from llm_interp_widgets.wire import Alternatives
 
-__all__ = ["attribute", "bar", "explain", "force", "interactions", "load", "waterfall", "wrap"]
+__all__ = [
+    "attribute",
+    "bar",
+    "compare",
+    "explain",
+    "force",
+    "generate",
+    "generation",
+    "interactions",
+    "load",
+    "waterfall",
+    "wrap",
+]
 
 
-class _Preparable(Protocol):
-    """A dataclass of parameters: a method of the table, or ``PairInteractions``."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    def prepare(self, features: int, fillers: tuple[str, ...]) -> Self: ...
-
-
-P = TypeVar("P", bound=_Preparable)
 W = TypeVar("W", bound="ResultWidget")
 
 
@@ -140,7 +142,7 @@ def attribute(
     Example:
         >>> a = attribute(lm, "The capital of France is", " Paris")  # doctest: +SKIP
     """
-    job, _ = _plan(lm, prompt, target, method, granularity, seed, params)
+    _, job = plan(lm, prompt, target, method, granularity, seed, params)
     return submit(job, str(lm.device)).result()
 
 
@@ -167,7 +169,7 @@ def explain(
         TokenHighlighter,
     )
 
-    job, about = _plan(lm, prompt, target, method, granularity, seed, params)
+    about, job = plan(lm, prompt, target, method, granularity, seed, params)
     widget = TokenHighlighter(about, job)
     submit(job, str(lm.device))
     return widget
@@ -218,11 +220,11 @@ def interactions(
         >>> pairs = interactions(lm, "It is not bad", " good", filler=" the")  # doctest: +SKIP
         >>> pairs.top(3)  # doctest: +SKIP
     """
-    _check_model(lm)
+    check_model(lm)
     chosen = PairInteractions(index=index, seconds=seconds, off=off, filler=filler)
-    question, columns = _read(lm, prompt, target, granularity)
-    chosen, stands_in, note = _prepared(chosen, lm, columns)
-    settings = _settings(chosen)
+    question, columns = read(lm, prompt, target, granularity)
+    chosen, stands_in, note = prepared(chosen, lm, columns)
+    settings = settings_of(chosen)
 
     def run(stop: threading.Event) -> Iterator[Partial]:
         return chosen.run(Task(lm.stoppable(stop), question.prompt, columns, question, seed=0))
@@ -318,124 +320,148 @@ def bar(source: Any, *, index: int | None = None, output: int = 0) -> ShapBar:  
     return _shown(ShapBar, source, index, output)
 
 
+def generate(
+    lm: LanguageModel,
+    prompt: PromptLike,
+    n: int = 20,
+    method: str = "shapley",
+    *,
+    granularity: Granularity = "token",
+    seed: int = 0,
+    alternatives: int = 5,
+    **params: Any,  # noqa: ANN401 - checked against the method's fields
+) -> GenerationView:
+    """Let the model write, and explain every token it writes; returns at once, streams.
+
+    A click on what it nearly wrote instead explains why it did not, with ``Contrast``.
+
+    Args:
+        lm: From ``load`` or ``wrap``; a model that writes.
+        prompt: As in ``attribute``.
+        n: How many tokens; fewer where the model ends the text.
+        method: A name from ``methods()``.
+        granularity: As in ``attribute``.
+        seed: Of every random draw.
+        alternatives: How many other tokens are offered in each place.
+        **params: The method's parameters.
+
+    Raises:
+        InterpError: As ``attribute``.
+
+    Example:
+        >>> g = generate(lm, "The capital of France is", 8)  # doctest: +SKIP
+        >>> g.contrast(output=0, alternative=1)  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.generation_view import (  # noqa: PLC0415 - Jupyter on demand
+        GenerationView,
+    )
+
+    if isinstance(alternatives, bool) or not isinstance(alternatives, int) or alternatives < 0:
+        raise ParameterError(f"alternatives={alternatives!r} must be a whole number, 0 or above.")
+    about, job = plan(lm, prompt, Generate(n), method, granularity, seed, params)
+    said = [output.id for output in about.outputs]
+    ids, log_probs = lm.likely(lm.encode(prompt), said, alternatives + 1)
+    device = str(lm.device)
+
+    def ask(output: int, other: int) -> tuple[About, Job[Attribution], Callable[[], object]]:
+        why = Contrast(said[output], int(ids[output, other]), tuple(said[:output]))
+        about, job = plan(lm, prompt, why, method, granularity, seed, params)
+        return about, job, lambda: submit(job, device)
+
+    names = [[token_name(lm.tokenizer, int(i)) for i in row] for row in ids]
+    offered: Alternatives = {"tokens": names, "log_probs": pack(log_probs.cpu().numpy())}
+    widget = GenerationView(about, job, ask=ask, alternatives=offered)
+    submit(job, device)
+    return widget
+
+
+def generation(source: Any, *, index: int | None = None, output: int = 0) -> GenerationView:  # noqa: ANN401
+    """Show what led to each output of an explanation that has several.
+
+    Takes the arguments of ``bar`` and raises the same errors. Contrasts with what the model
+    nearly wrote need the model: use ``generate``.
+
+    Example:
+        >>> generation(attribute(lm, "Once upon a", Generate(8)))  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.generation_view import (  # noqa: PLC0415 - Jupyter on demand
+        GenerationView,
+    )
+
+    return _shown(GenerationView, source, index, output)
+
+
+def compare(
+    sources: LanguageModel | Sequence[Any],
+    prompt: PromptLike | None = None,
+    target: TargetLike = None,
+    methods: str | Sequence[str] | Mapping[str, Mapping[str, Any]] = (
+        "shapley",
+        "integrated_gradients",
+        "lime",
+    ),
+    *,
+    granularity: Granularity = "token",
+    seeds: Sequence[int] = (0,),
+    **params: Any,  # noqa: ANN401 - checked against the methods' fields
+) -> Compare:
+    """Show several explanations of one text side by side, and where they disagree.
+
+    Args:
+        sources: A model, or several, with a prompt: every method runs with every seed, and
+            methods that switch pieces off share what they learn of the model. Or a sequence of
+            what ``bar`` takes: widgets, results, explanations by shap.
+        prompt: As in ``attribute``, with models.
+        target: As in ``attribute``, with models.
+        methods: Names from ``methods()``; or a mapping from names to their parameters.
+        granularity: As in ``attribute``. Models that split text differently need "word".
+        seeds: Of the random draws.
+        **params: Of every method.
+
+    Raises:
+        ResultError: The explanations are not of one text in the same pieces.
+        ParameterError: There is nothing to compare, or something that cannot be.
+        InterpError: As ``attribute``.
+
+    Example:
+        >>> compare(lm, "The capital of France is", " Paris")  # doctest: +SKIP
+        >>> compare([a, b])  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.compare import Compare  # noqa: PLC0415 - Jupyter on demand
+    from llm_interp_widgets.widgets.sources import job_of  # noqa: PLC0415 - Jupyter on demand
+
+    given: list[Any] = [sources] if isinstance(sources, LanguageModel) else list(sources)
+    if not given:
+        raise ParameterError("There is nothing to compare: pass a model and a prompt, or results.")
+    if prompt is None:
+        if any(isinstance(source, LanguageModel) for source in given):
+            raise ParameterError("A model needs a prompt: compare(lm, prompt, target).")
+        jobs = [job_of(source) for source in given]
+        widget = Compare.among(jobs, owned=False)
+        for source, (_, job) in zip(given, jobs, strict=True):
+            if not hasattr(source, "job"):
+                run_here(job)
+        return widget
+    named = {methods: {}} if isinstance(methods, str) else methods
+    each = named if isinstance(named, Mapping) else {name: {} for name in named}
+    if not each or not seeds:
+        raise ParameterError("Pass at least one method and one seed.")
+    memos: list[dict[str, Known]] = [{} for _ in given]
+    planned = [
+        (lm, plan(lm, prompt, target, name, granularity, seed, {**params, **own}, memo))
+        for (lm, memo), (name, own), seed in product(
+            zip(given, memos, strict=True), each.items(), seeds
+        )
+    ]
+    widget = Compare.among([about_and_job for _, about_and_job in planned])
+    for lm, (_, job) in planned:
+        submit(job, str(lm.device))
+    return widget
+
+
 def _shown(kind: type[W], source: Any, index: int | None, output: int) -> W:  # noqa: ANN401
     from llm_interp_widgets.widgets.sources import view_of  # noqa: PLC0415 - Jupyter on demand
 
     widget = view_of(kind, source, index)
     widget.output = output
     return widget
-
-
-def _plan(
-    lm: LanguageModel,
-    prompt: PromptLike,
-    target: TargetLike,
-    method: str,
-    granularity: Granularity,
-    seed: int,
-    params: dict[str, Any],
-) -> tuple[Job[Attribution], About]:
-    """Check everything at the border and return the job, not yet submitted."""
-    _check_model(lm)
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")
-    chosen = make(method, params)
-    question, columns = _read(lm, prompt, target, granularity)
-    chosen, stands_in, note = _prepared(chosen, lm, columns)
-    settings = _settings(chosen)
-    about = About(
-        prompt=question.prompt.text,
-        inputs=columns,
-        outputs=question.outputs,
-        target=question.words,
-        unit=question.unit,
-        method=method,
-        title=chosen.CARD.title,
-        caution=chosen.CARD.caution,
-        off=stands_in,
-        granularity=granularity if isinstance(granularity, str) else "spans",
-        params=settings,
-        model=lm.info,
-        seed=int(seed),
-        note=" ".join(filter(None, (question.note, note))),
-        additive=chosen.CARD.additive,
-        effect=chosen.CARD.effect,
-    )
-
-    def run(stop: threading.Event) -> Iterator[Partial]:
-        task = Task(lm.stoppable(stop), question.prompt, columns, question, int(seed))
-        return chosen.run(task)
-
-    shape = (len(question.outputs), len(columns))
-    return Job(run, shape, lambda look: _result(about, look)), about
-
-
-def _check_model(lm: object) -> None:
-    if not isinstance(lm, LanguageModel):
-        raise ParameterError(
-            f"The first argument is a {type(lm).__name__}; what is explained is a model from "
-            "lm = load(…), or one of yours as lm = wrap(model, tokenizer)."
-        )
-
-
-def _read(
-    lm: LanguageModel, prompt: PromptLike, target: TargetLike, granularity: Granularity
-) -> tuple[Question, tuple[Token, ...]]:
-    """Return what is asked of the model, and the prompt's pieces, some of them features."""
-    question = ask(target, lm, lm.encode(prompt))
-    columns = pieces(question.prompt, granularity)
-    require_features(columns)
-    return question, columns
-
-
-def _prepared(chosen: P, lm: LanguageModel, columns: Sequence[Token]) -> tuple[P, str, str]:
-    """Return the method with what was automatic decided, what stands in, in words, and a note."""
-    given, features = _parameters(chosen), len(require_features(columns))
-    if "baseline" in given:
-        baselines, note = settle(lm, given["baseline"])
-        chosen = replace(chosen, baseline=baselines).prepare(features, ())
-        return chosen, baseline_words(baselines), note
-    if "filler" not in given:
-        return chosen.prepare(features, ()), "", ""
-    names = fillers(lm, given["filler"], given["off"])[1]
-    if given["off"] == "remove":
-        return chosen.prepare(features, ()), describe.off_words(given, names), ""
-    chosen = chosen.prepare(features, names)
-    return chosen, describe.off_words(given, _parameters(chosen)["filler"]), ""
-
-
-def _result(about: About, look: Progress) -> Attribution:
-    merged, last = look.merged, look.merged.last
-    return Attribution(
-        **{f.name: getattr(about, f.name) for f in fields(About)},
-        scores=merged.scores,
-        base_values=merged.base_values,
-        output_values=merged.output_values,
-        completeness_gap=merged.completeness_gap,
-        standard_error=merged.standard_error,
-        spread=merged.spread,
-        fit=merged.fit,
-        exact=last.exact and last.final,
-        converged=last.converged,
-        seconds=look.seconds,
-        evaluations=last.evaluations,
-        cancelled=look.status == "cancelled",
-        preview=last.preview,
-    )
-
-
-def _parameters(method: _Preparable) -> dict[str, Any]:
-    return {field.name: getattr(method, field.name) for field in fields(method)}
-
-
-def _settings(method: _Preparable) -> dict[str, Any]:
-    """Return a method's parameters as plain values, fit for a file."""
-    return {name: _plain(value) for name, value in _parameters(method).items()}
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a method's parameter may be
-    if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return f"{type(value).__name__} of shape {tuple(value.shape)}"

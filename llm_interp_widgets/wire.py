@@ -163,6 +163,24 @@ class Cancel(TypedDict):
     job: str
 
 
+class Alternatives(TypedDict):
+    """What a model nearly wrote: for each output, its likeliest tokens and how likely they were.
+
+    ``log_probs`` holds (outputs x candidates) float32.
+    """
+
+    tokens: list[list[str]]
+    log_probs: bytes
+
+
+class AskContrast(TypedDict):
+    """Browser to kernel: explain why this output and not that candidate."""
+
+    type: Literal["contrast"]
+    output: int
+    alternative: int
+
+
 def pack(values: npt.ArrayLike | None) -> bytes:
     """Encode numbers as little-endian float32 bytes; ``None`` becomes no bytes.
 
@@ -200,6 +218,7 @@ def unpack(buffer: bytes | memoryview, shape: Sequence[int]) -> npt.NDArray[np.f
 
 _MESSAGES: tuple[type, ...] = (
     TokenInfo, Fact, ErrorInfo, Subject, JobState, Snapshot, Chunk, Ready, Ack, Cancel,
+    Alternatives, AskContrast,
 )  # fmt: skip
 _ALIASES: dict[str, Any] = {"Status": Status, "Verdict": Verdict, "Level": Level, "Unit": Unit}
 _SCALARS: dict[Any, str] = {

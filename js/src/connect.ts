@@ -18,9 +18,14 @@ export interface Connection {
   /** Whether a kernel may be listening. */
   readonly live: boolean;
   state(): State;
+  /** The jobs shown beside the first one, in their order. */
+  others(): readonly State[];
   get(trait: string): unknown;
   /** Changes a trait here and in the kernel; the views hear of it like of any change. */
   set(trait: string, value: unknown): void;
+  /** A request of the view's own. */
+  send(message: object): void;
+  /** Stops every job that still runs. */
   cancel(): void;
   subscribe(listener: Cleanup): Cleanup;
 }
@@ -28,8 +33,8 @@ export interface Connection {
 class ModelConnection implements Connection {
   readonly live: boolean;
   #model: Model;
-  #state: State = EMPTY;
-  #acked = 0;
+  #states: State[] = [EMPTY];
+  #acked = new Map<string, number>();
   #asked = false;
   #holders = 0;
   #listeners = new Set<Cleanup>();
@@ -40,16 +45,22 @@ class ModelConnection implements Connection {
     this.live = model.offline !== true;
     this.#events = [
       ["change:snapshot", () => this.#readSnapshot()],
+      ["change:others", () => this.#readOthers()],
       ["msg:custom", (content, buffers) => this.#receive(content, buffers)],
       ...traits.map((trait): [string, Listener] => [`change:${trait}`, () => this.#notify()]),
     ];
     for (const [name, listener] of this.#events) model.on(name, listener);
     this.#readSnapshot();
-    this.#send({ type: "ready" });
+    this.#readOthers();
+    this.send({ type: "ready" } satisfies Ready);
   }
 
   state(): State {
-    return this.#state;
+    return this.#states[0] ?? EMPTY;
+  }
+
+  others(): readonly State[] {
+    return this.#states.slice(1);
   }
 
   get(trait: string): unknown {
@@ -64,7 +75,13 @@ class ModelConnection implements Connection {
   }
 
   cancel(): void {
-    this.#send({ type: "cancel", job: this.#state.job });
+    for (const { job, progress } of this.#states) {
+      if (!finished(progress)) this.send({ type: "cancel", job } satisfies Cancel);
+    }
+  }
+
+  send(message: object): void {
+    if (this.live) this.#model.send(message);
   }
 
   subscribe(listener: Cleanup): Cleanup {
@@ -97,35 +114,43 @@ class ModelConnection implements Connection {
   #readSnapshot(): void {
     const snapshot = this.#model.get("snapshot");
     if (isObject(snapshot)) BY_SNAPSHOT.set(snapshot, this);
-    this.#dispatch({ type: "snapshot", snapshot });
+    this.#dispatch(0, { type: "snapshot", snapshot });
+  }
+
+  #readOthers(): void {
+    const others = this.#model.get("others");
+    if (!Array.isArray(others)) return;
+    others.forEach((snapshot: unknown, i) => {
+      this.#dispatch(i + 1, { type: "snapshot", snapshot });
+    });
   }
 
   #receive(content: unknown, buffers: unknown): void {
     if (!isChunk(content)) return;
     const list = Array.isArray(buffers) ? (buffers as unknown[]) : [];
-    this.#dispatch({ type: "chunk", chunk: content, buffers: inPlace(list) });
+    const place = this.#states.findIndex(({ job }) => job === content.job);
+    this.#dispatch(Math.max(0, place), { type: "chunk", chunk: content, buffers: inPlace(list) });
   }
 
-  #dispatch(action: Action): void {
-    const before = this.#state;
-    this.#state = reduce(before, action);
-    if (this.#state === before) return;
-    if (this.#state.job !== before.job) this.#acked = 0;
-    if (action.type === "chunk") this.#acknowledge();
-    if (this.#state.stale && !this.#asked) this.#send({ type: "ready" });
-    this.#asked = this.#state.stale;
+  #dispatch(place: number, action: Action): void {
+    const before = this.#states[place] ?? EMPTY;
+    const after = reduce(before, action);
+    if (after === before) return;
+    const states = this.#states.slice();
+    states[place] = after;
+    this.#states = states;
+    if (action.type === "chunk") this.#acknowledge(after);
+    const stale = this.#states.some((state) => state.stale);
+    if (stale && !this.#asked) this.send({ type: "ready" } satisfies Ready);
+    this.#asked = stale;
     this.#notify();
   }
 
-  #acknowledge(): void {
-    const { job, seq, progress } = this.#state;
-    if (seq - this.#acked < ACK_EVERY && !(finished(progress) && seq > this.#acked)) return;
-    this.#acked = seq;
-    this.#send({ type: "ack", job, seq });
-  }
-
-  #send(message: Ready | Ack | Cancel): void {
-    if (this.live) this.#model.send(message);
+  #acknowledge({ job, seq, progress }: State): void {
+    const acked = this.#acked.get(job) ?? 0;
+    if (seq - acked < ACK_EVERY && !(finished(progress) && seq > acked)) return;
+    this.#acked.set(job, seq);
+    this.send({ type: "ack", job, seq } satisfies Ack);
   }
 
   #notify(): void {

@@ -2,6 +2,7 @@
 
 import type { Subject } from "./protocol.gen";
 import { isAbsent, type Readings, Z95 } from "./readings";
+import type { Row } from "./store";
 
 const HEAD = "position,start,end,token,special,role,score,standard_error,rank";
 
@@ -24,7 +25,35 @@ export function tableCsv(subject: Subject, readings: Readings): Blob {
       ].join(","),
     ];
   });
-  return new Blob([`${[HEAD, ...rows].join("\n")}\n`], { type: "text/csv" });
+  return csv(HEAD, rows);
+}
+
+/** A row for each output, a column for each input; absent scores are empty. */
+export function matrixCsv(subject: Subject, rows: readonly (Row | null)[]): Blob {
+  const lines = subject.outputs.map((token, i) =>
+    [quoted(token.text), ...subject.inputs.map((_, x) => cell(rows[i]?.scores[x]))].join(","),
+  );
+  return csv(["output", ...subject.inputs.map((token) => quoted(token.text))].join(","), lines);
+}
+
+/** A row for each piece, a column for each of several explanations. */
+export function columnsCsv(
+  labels: readonly string[],
+  pieces: readonly string[],
+  columns: readonly (readonly number[])[],
+): Blob {
+  const lines = pieces.map((piece, i) =>
+    [i, quoted(piece), ...columns.map((column) => cell(column[i]))].join(","),
+  );
+  return csv(["position", "token", ...labels.map(quoted)].join(","), lines);
+}
+
+function cell(score: number | undefined): string {
+  return score === undefined || Number.isNaN(score) ? "" : shortest(score);
+}
+
+function csv(head: string, lines: readonly string[]): Blob {
+  return new Blob([`${[head, ...lines].join("\n")}\n`], { type: "text/csv" });
 }
 
 /** The shortest digits that give the same float32 again. */

@@ -97,3 +97,16 @@ export interface Cancel {
   type: "cancel";
   job: string;
 }
+
+/** What a model nearly wrote: for each output, its likeliest tokens and how likely they were. */
+export interface Alternatives {
+  tokens: string[][];
+  log_probs: DataView;
+}
+
+/** Browser to kernel: explain why this output and not that candidate. */
+export interface AskContrast {
+  type: "contrast";
+  output: number;
+  alternative: number;
+}

@@ -29,7 +29,10 @@ export function token(text: string, position = 0, more: Partial<TokenInfo> = {})
 export function subject(more: Partial<Subject> = {}): Subject {
   return {
     prompt: PARIS.join(""),
-    inputs: PARIS.map((text, i) => token(text, i)),
+    inputs: PARIS.map((text, i) => {
+      const start = PARIS.slice(0, i).join("").length;
+      return token(text, i, { start, end: start + text.length });
+    }),
     outputs: [token(" Paris")],
     target: "“ Paris”",
     unit: "log_prob",

@@ -344,7 +344,7 @@ describe("the table twin", () => {
       widget,
       new KernelModel(traits({ snapshot: snapshot({ standard_error }) })),
     );
-    const fold = el.querySelectorAll<HTMLDetailsElement>("details")[1];
+    const fold = el.querySelectorAll<HTMLDetailsElement>("details")[0];
     await act(() => {
       if (fold) fold.open = true;
       fold?.dispatchEvent(new Event("toggle"));

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llm_interp_widgets.models.batches import Known
     from llm_interp_widgets.models.language_model import LanguageModel
     from llm_interp_widgets.results.partial import Partial
     from llm_interp_widgets.targets import Question
@@ -31,6 +32,8 @@ class Task:
         pieces: Columns of the result; those not ``special`` are features.
         question: What is read from the model.
         seed: Of every random draw.
+        memo: Values of coalitions by way of switching off, shared with other tasks that ask the
+            same of the same prompt.
     """
 
     lm: LanguageModel
@@ -38,6 +41,7 @@ class Task:
     pieces: tuple[Token, ...]
     question: Question
     seed: int
+    memo: dict[str, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.text.tokens import Prompt, Token
 
 _Key = tuple[bytes, int]
+Known = dict[_Key, "Float64[ndarray, ' output']"]
 
 
 class Coalitions:
@@ -46,6 +47,7 @@ class Coalitions:
         slot: Where a masked model is read.
         off: ``"replace"`` puts a filler where a feature was, ``"remove"`` drops its tokens.
         filler: ``"auto"``, one text, or several whose values are averaged.
+        known: Values found before, of the same prompt, question and ``off``; shared and grown.
 
     Raises:
         ParameterError: A filler is not a single token.
@@ -62,6 +64,7 @@ class Coalitions:
         slot: int | None = None,
         off: Off = "replace",
         filler: str | Sequence[str] = AUTO,
+        known: Known | None = None,
     ) -> None:
         self.lm = lm
         self.off = off
@@ -73,7 +76,8 @@ class Coalitions:
         for index, piece in enumerate(self.features):
             self._feature[piece.position : piece.position + piece.size] = index
         self.filler_ids, self.filler_names = fillers(lm, filler, off)
-        self._known: dict[_Key, Float64[ndarray, " output"]] = {}
+        self._known: Known = {} if known is None else known
+        self._asked: set[_Key] = set()
         self._scorer = Scorer(lm, readouts)
         lm.check_length(len(self._ids), max(len(r.suffix) for r in readouts))
 
@@ -84,8 +88,8 @@ class Coalitions:
 
     @property
     def evaluations(self) -> int:
-        """Distinct inputs scored so far."""
-        return len(self._known)
+        """Distinct inputs whose value was asked for, known before or not."""
+        return len(self._asked)
 
     def full(self) -> Float64[ndarray, " output"]:
         """Return the value of the prompt as it is."""
@@ -134,6 +138,8 @@ class Coalitions:
         names = list(unknown)
         for some, values in self._scorer.score(list(unknown.values())):
             self._known.update((names[i], value) for i, value in zip(some, values, strict=True))
+            self._asked.update(names[i] for i in some)
+        self._asked.update(keys)
         return np.stack([self._known[key] for key in keys])
 
     def _ask(self, coalitions: ndarray, which: Sequence[int]) -> ndarray:
@@ -143,7 +149,7 @@ class Coalitions:
 
     def _key(self, row: ndarray, filler: int) -> _Key:
         # With everything on no filler is seen, so that row is shared by all of them.
-        return (np.packbits(row).tobytes(), 0 if row.all() else filler)
+        return (np.packbits(row).tobytes(), -1 if row.all() else self.filler_ids[filler])
 
     def _row(self, features: Bool[ndarray, " feature"], filler: int) -> Row:
         on = np.append(features, True)[self._feature]  # what is no feature is on

@@ -330,6 +330,29 @@ class LanguageModel:
             step = torch.tensor([[best] if cache is not None else grown], device=self.device)
         return tuple(tokens)
 
+    def likely(
+        self, prompt: Prompt, said: Sequence[int], count: int
+    ) -> tuple[Int[Tensor, "token count"], Float[Tensor, "token count"]]:
+        """Return what the model holds likeliest where it said each token; one forward pass.
+
+        Args:
+            prompt: What was asked.
+            said: Ids of what it went on with.
+            count: How many candidates a place, the likeliest first.
+
+        Returns:
+            Their ids and log-probabilities.
+        """
+        most = min(count, self.vocabulary_size)
+
+        def reduce(logits: Tensor) -> Tensor:
+            best = logits.log_softmax(-1).topk(most, dim=-1)
+            return torch.stack([best.indices.double(), best.values.double()], 1).flatten(1)
+
+        readout = Readout(tuple(said[:-1]), len(said), reduce)
+        found = self.scores(Inputs.of(prompt), readout).reshape(2, len(said), most)
+        return found[0].long(), found[1].float()
+
 
 def _learned_positions(model: PreTrainedModel) -> int | None:
     """Return how many tokens a learned table of positions has room for.

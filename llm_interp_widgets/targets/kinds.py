@@ -63,10 +63,13 @@ class Contrast:
     Attributes:
         a: What was said: continuation, token id, label or class index.
         b: What could have been said instead.
+        after: What the model had said before it, after the prompt: a text, or token ids. It
+            stays as it is while pieces of the prompt are switched off; for language models.
     """
 
     a: Named
     b: Named
+    after: str | tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

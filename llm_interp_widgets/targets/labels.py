@@ -35,7 +35,12 @@ def ask_label(
             return _label("log_prob", x, reading)
         case Prob(x):
             return _label("prob", x, reading)
-        case Contrast(a, b):
+        case Contrast(a, b, after):
+            if after:
+                raise TargetError(
+                    f"Contrast(…, after=…) needs a language model; {reading.lm.name} is a "
+                    "classifier and says nothing before its label."
+                )
             return _contrast(a, b, reading)
         case Generate():
             raise TargetError(

@@ -35,6 +35,8 @@ from llm_interp_widgets.targets.kinds import (
 from llm_interp_widgets.text.tokens import Token
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from llm_interp_widgets.results.attribution import Unit
@@ -57,8 +59,8 @@ def ask_words(
             return _said("log_prob", x, reading)
         case Prob(x):
             return _said("prob", x, reading)
-        case Contrast(a, b):
-            return _contrast(a, b, reading)
+        case Contrast(a, b, after):
+            return _contrast(a, b, _before(after, reading), reading)
         case Generate(n):
             return _generate(n, reading)
         case custom:
@@ -80,21 +82,38 @@ def _said(unit: Unit, x: Named, reading: Reading) -> Question:
     )
 
 
-def _contrast(a: Named, b: Named, reading: Reading) -> Question:
+def _contrast(a: Named, b: Named, after: tuple[int, ...], reading: Reading) -> Question:
     first, second = _ids(a, reading), _ids(b, reading)
     if first == second:
         raise TargetError(f"Contrast compares {a!r} with itself; the difference is always 0.")
+    reading.lm.check_length(
+        len(reading.prompt.tokens), len(after) + max(len(first), len(second)) - 1
+    )
     texts = _text(a, first, reading), _text(b, second, reading)
     output = reading.answer(f"{texts[0]} − {texts[1].lstrip() or texts[1]}", first[0], len(first))
     words = f"{quoted(texts[0])} rather than {quoted(texts[1])}"
     readouts: tuple[Readout, ...]
     if len(first) == len(second) == 1:
         i, j, unit = first[0], second[0], "logit"
-        readouts = (Readout((), 1, lambda logits: logits[:, -1, [i]] - logits[:, -1, [j]]),)
+        readouts = (Readout(after, 1, lambda logits: logits[:, -1, [i]] - logits[:, -1, [j]]),)
     else:
-        plus, minus, unit = _continue(first, "log_prob"), _continue(second, "log_prob"), "log_prob"
+        plus, minus = (_continue(ids, "log_prob", after) for ids in (first, second))
+        unit = "log_prob"
         readouts = plus, Readout(minus.suffix, minus.keep, lambda logits: -minus.reduce(logits))
     return Question(readouts, (output,), unit, words, reading.prompt, reading.slot)  # type: ignore[arg-type]
+
+
+def _before(after: str | Sequence[int], reading: Reading) -> tuple[int, ...]:
+    """Return the ids of what was said before the words that are compared."""
+    if not after:
+        return ()
+    if reading.slot is not None:
+        raise TargetError("Contrast(…, after=…) needs a model that writes, not a masked one.")
+    if isinstance(after, str):
+        return _spelled(after, reading)
+    ids = tuple(int(i) for i in after)
+    reading.lm.check_ids(ids)
+    return ids
 
 
 def _generate(n: int, reading: Reading) -> Question:
@@ -152,14 +171,14 @@ def _spelled(text: str, reading: Reading) -> tuple[int, ...]:
     return ids
 
 
-def _continue(ids: tuple[int, ...], unit: Unit) -> Readout:
+def _continue(ids: tuple[int, ...], unit: Unit, after: tuple[int, ...] = ()) -> Readout:
     def reduce(logits: Tensor) -> Tensor:
         if unit == "logit":
             return logits[:, -1, list(ids)]
         total = _token_log_probs(logits, ids).sum(-1, keepdim=True)
         return total.exp() if unit == "prob" else total
 
-    return Readout(ids[:-1], len(ids), reduce)
+    return Readout((*after, *ids[:-1]), len(ids), reduce)
 
 
 def _token_log_probs(logits: Tensor, ids: tuple[int, ...]) -> Tensor:

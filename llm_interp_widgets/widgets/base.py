@@ -2,44 +2,35 @@
 
 What comes in: what is explained, and either a job or a finished result. What goes out: a
 live widget whose ``snapshot`` trait is always the whole truth known to the browser, and
-which can be saved, re-opened, awaited, cancelled and exported.
+which can be saved, re-opened, awaited, cancelled and exported. ``JobsWidget`` shows further
+jobs beside the first one; their snapshots are its trait ``others``.
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import anywidget
-import numpy as np
 import traitlets
 
-from llm_interp_widgets import wire
 from llm_interp_widgets.errors import CancelledJobError, ClosedWidgetError
-from llm_interp_widgets.export.bundles import bundle
-from llm_interp_widgets.export.page import View, render_page, write_page
 from llm_interp_widgets.jobs import Job, run_here
-from llm_interp_widgets.results import describe
 from llm_interp_widgets.widgets import _kernel
-from llm_interp_widgets.widgets._stream import Stream, totals
+from llm_interp_widgets.widgets._feed import Feed
+from llm_interp_widgets.widgets.page import PageWidget
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
-    from llm_interp_widgets.jobs import Progress
+    from llm_interp_widgets import wire
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
-    from llm_interp_widgets.text.tokens import Token
 
 
-class ResultWidget(anywidget.AnyWidget):
+class ResultWidget(PageWidget):
     """A view of one attribution, live or finished."""
 
-    bundle_name: ClassVar[str]
     shared_traits: ClassVar[tuple[str, ...]] = ("snapshot", "selected", "output")
 
     snapshot = traitlets.Dict().tag(sync=True)
@@ -48,27 +39,18 @@ class ResultWidget(anywidget.AnyWidget):
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal: dict[str, Any]) -> int | None:
-        return _in_range("selected", proposal["value"], len(self._about.inputs))
+        return _in_range("selected", proposal["value"], len(self.about.inputs))
 
     @traitlets.validate("output")
     def _check_output(self, proposal: dict[str, Any]) -> int | None:
-        return _in_range("output", proposal["value"], len(self._about.outputs))
+        return _in_range("output", proposal["value"], len(self.about.outputs))
 
     def __init__(self, about: About, job: Job[Attribution], **traits: Any) -> None:  # noqa: ANN401
         """Follow a job: not submitted yet, running, or over."""
-        self._esm = bundle(self.bundle_name)  # may fail: before there is anything to close
-        self._about = about
-        self._job = job
-        self._closed = False
-        self._guest = False
-        super().__init__(snapshot=snapshot(about, job.id, job.progress, 0), **traits)
-        # The worker must not keep a closed widget alive, so it holds only a weak reference.
-        self._stream = Stream(
-            job.id, _state_of(about), _sender(self), _keeper(self), _special(about)
-        )
-        job.observe(self._stream.look)
-        if job.progress.status != "queued":  # what came between is in no message
-            self._stream.look(job.progress)
+        feed = Feed(about, job, _sender(self), _keeper(self))
+        self._feeds = [feed]
+        super().__init__(snapshot=dict(feed.first()), **traits)
+        feed.start()
         self.on_msg(_handle)
         _kernel.follow()
 
@@ -84,13 +66,7 @@ class ResultWidget(anywidget.AnyWidget):
             >>> TokenHighlighter.of(Attribution.load("paris.liw"))  # doctest: +SKIP
         """
         cls.check(result.about())
-        shape = result.scores.shape
-        job: Job[Attribution] = Job(
-            lambda _: (p for p in [result.as_partial()]),
-            (shape[0], shape[1]),
-            lambda _: result,
-            took=result.seconds,
-        )
+        job = finished(result)
         widget = cls(result.about(), job)
         run_here(job)
         return widget
@@ -100,18 +76,18 @@ class ResultWidget(anywidget.AnyWidget):
         """Return another view of the same job, also while it runs; closing it stops nothing."""
         cls.check(other.about)
         widget = cls(other.about, other.job)
-        widget._guest = True
+        widget._feeds[0].owned = False
         return widget
 
     @property
     def about(self) -> About:
         """What is explained."""
-        return self._about
+        return self._feeds[0].about
 
     @property
     def job(self) -> Job[Attribution]:
         """The job behind the view."""
-        return self._job
+        return self._feeds[0].job
 
     def result(self, timeout: float | None = None) -> Attribution:
         """Wait for the numbers.
@@ -125,14 +101,7 @@ class ResultWidget(anywidget.AnyWidget):
             TimeoutError: It is still running.
             InterpError: Whatever went wrong in the method.
         """
-        try:
-            return self._job.result(timeout)
-        except CancelledJobError as error:
-            if self._closed:
-                raise ClosedWidgetError(
-                    "This widget was closed before it had a result. Call explain again."
-                ) from error
-            raise
+        return self._result_of(self._feeds[0], timeout)
 
     def cancel(self) -> None:
         """Stop the job; the scores found so far stay on screen.
@@ -141,66 +110,80 @@ class ResultWidget(anywidget.AnyWidget):
             ClosedWidgetError: The widget was closed.
         """
         self._check_open("cancel")
-        self._job.cancel()
-
-    def to_html(
-        self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False
-    ) -> Path:
-        """Write one HTML file that works offline; waits for the job first.
-
-        Args:
-            path: Where to.
-            title: Of the page; what is explained by default.
-            overwrite: Replace a file that is there.
-
-        Raises:
-            ClosedWidgetError: The widget was closed.
-            ExportError: The file is there, or cannot be written.
-        """
-        return write_views(path, [self], title=title, overwrite=overwrite)
+        for feed in self._feeds:
+            feed.job.cancel()
 
     def close(self) -> None:
-        """Take the widget off the screen, and stop the job unless another view began it."""
+        """Take the widget off the screen, and stop its job unless another view began it."""
         self._closed = True
-        if not self._guest:
-            self._job.cancel()
-        self._stream.close()
+        for feed in self._feeds:
+            feed.close()
         super().close()
-
-    def view(self) -> View:
-        """Return the frozen view: bundle and state, for an export.
-
-        Raises:
-            ClosedWidgetError: The widget was closed.
-        """
-        self._check_open("export")
-        self._job.wait()
-        error = self._job.progress.error
-        if error is not None:
-            raise error
-        state = {name: getattr(self, name) for name in self.shared_traits}
-        return View(bundle=self.bundle_name, state=state)
 
     @property
     def heading(self) -> str:
         """What is explained, as a title."""
-        return f"Why {self._about.target}?"
+        return f"Why {self.about.target}?"
 
-    def _check_open(self, what: str) -> None:
-        if self._closed:
-            raise ClosedWidgetError(f"Cannot {what}: this widget was closed. Call explain again.")
+    def _result_of(self, feed: Feed, timeout: float | None) -> Attribution:
+        try:
+            return feed.job.result(timeout)
+        except CancelledJobError as error:
+            if self._closed:
+                raise ClosedWidgetError(
+                    "This widget was closed before it had a result. Call explain again."
+                ) from error
+            raise
+
+    def _settle(self) -> None:
+        for feed in self._feeds:
+            feed.job.wait()
+        error = self.job.progress.error
+        if error is not None:
+            raise error
 
 
-def write_views(
-    path: str | os.PathLike[str],
-    widgets: Sequence[ResultWidget],
-    *,
-    title: str | None,
-    overwrite: bool,
-) -> Path:
-    """Freeze several views into one HTML file; see ``save_html``."""
-    views = [widget.view() for widget in widgets]
-    return write_page(path, render_page(views, title or widgets[0].heading), overwrite=overwrite)
+class JobsWidget(ResultWidget):
+    """A view of several attributions: that of a ``ResultWidget``, and others beside it."""
+
+    shared_traits: ClassVar[tuple[str, ...]] = (*ResultWidget.shared_traits, "others")
+
+    others = traitlets.List(traitlets.Dict()).tag(sync=True)
+
+    def __init__(self, about: About, job: Job[Attribution], **traits: Any) -> None:  # noqa: ANN401
+        """Follow a job: not submitted yet, running, or over."""
+        self._lock = threading.RLock()  # snapshots come from workers and from the browser
+        super().__init__(about, job, **traits)
+
+    def add(self, about: About, job: Job[Attribution], *, owned: bool = True) -> None:
+        """Show another job, too: not submitted yet, running, or over."""
+        with self._lock:
+            place = len(self._feeds) - 1
+            feed = Feed(about, job, _sender(self), _keeper(self, place), owned=owned)
+            self._feeds.append(feed)
+            self.others = [*self.others, dict(feed.first())]
+        feed.start()
+
+    def results(self, timeout: float | None = None) -> Sequence[Attribution]:
+        """Wait for all results, in the order of the jobs; raises as ``result`` does."""
+        return tuple(self._result_of(feed, timeout) for feed in list(self._feeds))
+
+    def _keep_other(self, place: int, snapshot: wire.Snapshot) -> None:
+        with self._lock:
+            kept = list(self.others)
+            kept[place] = dict(snapshot)
+            self.others = kept
+
+
+def finished(result: Attribution) -> Job[Attribution]:
+    """Return a job that has nothing left to do but to hand over its result; run it here."""
+    shape = result.scores.shape
+    return Job(
+        lambda _: (p for p in [result.as_partial()]),
+        (shape[0], shape[1]),
+        lambda _: result,
+        took=result.seconds,
+    )
 
 
 def _in_range(name: str, value: int | None, size: int) -> int | None:
@@ -210,79 +193,7 @@ def _in_range(name: str, value: int | None, size: int) -> int | None:
     return value
 
 
-# ── the wire ──────────────────────────────────────────────────────────────────
-
-
-def snapshot(about: About, job: str, look: Progress, seq: int) -> wire.Snapshot:
-    """Return everything the browser needs to draw a look from nothing."""
-    merged = look.merged
-    subject: wire.Subject = {
-        "prompt": about.prompt,
-        "inputs": [_token(token) for token in about.inputs],
-        "outputs": [_token(token) for token in about.outputs],
-        "target": about.target,
-        "unit": about.unit if about.effect else "score",
-        "method": about.method,
-        "method_title": about.title,
-        "caution": about.caution,
-    }
-    return {
-        "protocol": wire.PROTOCOL,
-        "job": job,
-        "seq": seq,
-        "subject": subject,
-        "state": state(about, look),
-        "scores": wire.pack_rows(merged.scores, _special(about)),
-        "standard_error": wire.pack_rows(
-            None if merged.last.exact else merged.standard_error, _special(about)
-        ),
-        "totals": wire.pack(totals(look)),
-    }
-
-
-def state(about: About, look: Progress) -> wire.JobState:
-    """Return where a job stands."""
-    last = look.merged.last
-    error = look.error
-    return {
-        "status": look.status,
-        "preview": last.preview,
-        "verdict": describe.verdict(look.merged, look.status),
-        "done": last.done,
-        "total": last.total,
-        "evaluations": last.evaluations,
-        "seconds": look.seconds,
-        "sentences": [
-            describe.sentence(about, look.merged, row) for row in range(len(about.outputs))
-        ],
-        "facts": [
-            {"label": label, "value": value, "level": level}
-            for label, value, level in describe.facts(about, look.merged)
-        ],
-        "error": None
-        if error is None
-        else {"name": type(error).__name__, "message": str(error) or "no message"},
-    }
-
-
-def _special(about: About) -> NDArray[np.bool_]:
-    return np.array([token.special for token in about.inputs], dtype=bool)
-
-
-def _token(token: Token) -> wire.TokenInfo:
-    return {
-        "text": token.text,
-        "start": token.start,
-        "end": token.end,
-        "special": token.special,
-        "role": token.role,
-        "position": token.position,
-        "size": token.size,
-    }
-
-
-def _state_of(about: About) -> Any:  # noqa: ANN401 - a function
-    return lambda look: state(about, look)
+# A worker must not keep a closed widget alive, so its callbacks hold only weak references.
 
 
 def _sender(widget: ResultWidget) -> Any:  # noqa: ANN401 - a function
@@ -295,12 +206,18 @@ def _sender(widget: ResultWidget) -> Any:  # noqa: ANN401 - a function
     return send
 
 
-def _keeper(widget: ResultWidget) -> Any:  # noqa: ANN401 - a function
+def _keeper(widget: ResultWidget, place: int | None = None) -> Callable[[wire.Snapshot], None]:
+    """Return what publishes a snapshot: as the widget's own, or in its place among the others."""
     reference = weakref.ref(widget)
 
-    def keep(look: Progress, seq: int) -> None:
-        if (alive := reference()) is not None:
-            alive.snapshot = dict(snapshot(alive._about, alive._job.id, look, seq))  # noqa: SLF001
+    def keep(snapshot: wire.Snapshot) -> None:
+        alive = reference()
+        if alive is None:
+            return
+        if place is None:
+            alive.snapshot = dict(snapshot)
+        elif isinstance(alive, JobsWidget):
+            alive._keep_other(place, snapshot)  # noqa: SLF001 - the widget's own callback
 
     return keep
 
@@ -309,10 +226,12 @@ def _handle(widget: ResultWidget, content: object, _buffers: object) -> None:
     """Answer the browser; assumes no particular thread, so it only sets and enqueues."""
     if not isinstance(content, dict):
         return
-    match content.get("type"):
-        case "ready":
-            widget._stream.ready()  # noqa: SLF001 - the wire's other half
-        case "ack" if content.get("job") == widget.job.id and isinstance(content.get("seq"), int):
-            widget._stream.acknowledge(content["seq"])  # noqa: SLF001
-        case "cancel" if content.get("job") == widget.job.id:
-            widget.job.cancel()
+    for feed in list(widget._feeds):  # noqa: SLF001 - the wire's other half
+        mine = content.get("job") == feed.job.id
+        match content.get("type"):
+            case "ready":
+                feed.ready()
+            case "ack" if mine and isinstance(content.get("seq"), int):
+                feed.acknowledge(content["seq"])
+            case "cancel" if mine:
+                feed.job.cancel()

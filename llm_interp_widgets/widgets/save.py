@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llm_interp_widgets.errors import ParameterError
 from llm_interp_widgets.results.attribution import Attribution
-from llm_interp_widgets.widgets.base import ResultWidget, write_views
+from llm_interp_widgets.widgets.page import PageWidget, write_views
 from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def save_html(
     path: str | os.PathLike[str],
-    widgets: ResultWidget | Attribution | Iterable[ResultWidget | Attribution],
+    widgets: PageWidget | Attribution | Iterable[PageWidget | Attribution],
     *,
     title: str | None = None,
     overwrite: bool = False,
@@ -41,14 +41,14 @@ def save_html(
     Example:
         >>> save_html("page.html", [w], title="Why Paris?")  # doctest: +SKIP
     """
-    given = [widgets] if isinstance(widgets, ResultWidget | Attribution) else list(widgets)
+    given = [widgets] if isinstance(widgets, PageWidget | Attribution) else list(widgets)
     if not given:
         raise ParameterError("There is nothing to save: pass at least one widget or result.")
     return write_views(path, [_view(item) for item in given], title=title, overwrite=overwrite)
 
 
-def _view(item: object) -> ResultWidget:
-    if isinstance(item, ResultWidget):
+def _view(item: object) -> PageWidget:
+    if isinstance(item, PageWidget):
         return item
     if isinstance(item, Attribution):
         return TokenHighlighter.of(item)

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from llm_interp_widgets.errors import ParameterError
 from llm_interp_widgets.results.attribution import Attribution
-from llm_interp_widgets.widgets.base import ResultWidget
+from llm_interp_widgets.widgets.base import ResultWidget, finished
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from llm_interp_widgets.jobs import Job
+    from llm_interp_widgets.results.describe import About
 
 W = TypeVar("W", bound=ResultWidget)
 
@@ -28,10 +31,27 @@ def view_of(kind: type[W], source: Any, index: int | None = None) -> W:  # noqa:
     """
     if isinstance(source, ResultWidget):
         return kind.beside(source)
+    return kind.of(_result(source, index))
+
+
+def job_of(source: Any) -> tuple[About, Job[Attribution]]:  # noqa: ANN401 - checked
+    """Return what a source is about, and its job; that of a result is still to be run.
+
+    Raises:
+        ResultError: An explanation of something else than a text.
+        ParameterError: Anything else.
+    """
+    if isinstance(source, ResultWidget):
+        return source.about, source.job
+    result = _result(source, None)
+    return result.about(), finished(result)
+
+
+def _result(source: Any, index: int | None) -> Attribution:  # noqa: ANN401 - checked
     if isinstance(source, Attribution):
-        return kind.of(source)
+        return source
     if hasattr(source, "values") and hasattr(source, "base_values"):
-        return kind.of(Attribution.from_shap(source, index=index))
+        return Attribution.from_shap(source, index=index)
     raise ParameterError(
         f"A {type(source).__name__} cannot be shown. Pass a widget from explain(), a result from "
         "attribute() or Attribution.load(), or a shap.Explanation of a text."

@@ -48,7 +48,7 @@ def test_first_partial_is_on_screen_while_the_job_runs(lab):
     lab.output(SCORED).first.wait_for(timeout=60_000)
     assert lab.python("print(w.job.progress.status)") == "running"
     print("first partial after", lab.python("print(f'{time.monotonic() - started:.1f} s')"))
-    assert lab.output(f"{TOKENS}").count() == int(lab.python("print(len(w._about.inputs))"))
+    assert lab.output(f"{TOKENS}").count() == int(lab.python("print(len(w.about.inputs))"))
     first = scores_on(lab.page)
     for _ in range(60):
         lab.page.wait_for_timeout(500)

@@ -5,9 +5,9 @@ import base from "./base.css";
 import controls from "./controls.css";
 import folds from "./folds.css";
 import honesty from "./honesty.css";
-import outputs from "./outputs.css";
 import preferences from "./preferences.css";
+import values from "./values.css";
 
 export function styleOf(...own: readonly string[]): string {
-  return [paletteCss(), base, outputs, controls, honesty, folds, ...own, preferences].join("\n");
+  return [paletteCss(), base, values, controls, honesty, folds, ...own, preferences].join("\n");
 }

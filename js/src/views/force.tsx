@@ -12,18 +12,19 @@ import { effect } from "../readings";
 import { place } from "../waterfall";
 import { CopyPicture } from "./copy";
 import { Frame, type StageProps } from "./frame";
+import { Outputs } from "./outputs";
+import { TableTwin } from "./table";
 import { PinnedLine } from "./tooltip";
 
 /** The two-way traits of the widget. */
 export const TRAITS = ["selected", "output"] as const;
 
 export function ForceView({ connection }: { connection: Connection }): JSX.Element {
-  return <Frame connection={connection} Stage={Stage} />;
+  return <Frame connection={connection} Stage={Stage} Choice={Outputs} Table={TableTwin} />;
 }
 
 function Stage(props: StageProps): JSX.Element {
-  const { state, subject, output, readings, target, pinned } = props;
-  const [looked, setLooked] = useState<number | null>(null);
+  const { state, subject, output, readings, target, pinned, looked } = props;
   const base = state.totals?.base[output] ?? Number.NaN;
   const said = state.totals?.output[output] ?? Number.NaN;
   if (readings.ranked.length === 0 || Number.isNaN(base) || Number.isNaN(said)) {
@@ -39,7 +40,7 @@ function Stage(props: StageProps): JSX.Element {
           {unitName(subject.unit)} of <bdi>{target}</bdi>
         </p>
         <Ends shape={shape} />
-        <Segments {...props} shape={shape} onLook={setLooked} />
+        <Segments {...props} shape={shape} onLook={props.look} />
         <div class="liw-force-axis" aria-hidden="true">
           {shape.ticks.map((tick) => (
             <span
@@ -130,6 +131,7 @@ function Segments(props: SegmentsProps): JSX.Element {
             key={segment.kind === "piece" ? segment.index : `${segment.kind}${segment.score > 0}`}
             data-kind={kindOf(segment)}
             data-way={segment.score > 0 ? "up" : "down"}
+            data-looked={(piece !== null && piece === props.looked) || undefined}
             style={{ left: `${left.toFixed(3)}%`, width: `${width.toFixed(3)}%` }}
           >
             <button

@@ -9,18 +9,18 @@ import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Theme } from "../colour";
 import type { Connection } from "../connect";
+import { type Links, useLinks } from "../links";
 import { PROTOCOL, type Subject } from "../protocol.gen";
 import { type Readings, read, targetName } from "../readings";
 import { finished, type State } from "../store";
 import { watchTheme } from "../theme";
 import { Fold } from "./fold";
 import { Caution, Facts, Failure } from "./footer";
-import { Outputs } from "./outputs";
+import type { OutputsProps } from "./outputs";
 import { outcomeWords, Progress } from "./progress";
-import { TableTwin } from "./table";
 
-/** What a picture is drawn from. */
-export interface StageProps {
+/** What a picture is drawn from, and what can be done in it. */
+export interface StageProps extends Links {
   readonly connection: Connection;
   readonly state: State;
   readonly subject: Subject;
@@ -29,7 +29,6 @@ export interface StageProps {
   /** What is explained, in quotation marks. */
   readonly target: string;
   readonly pinned: number | null;
-  readonly pin: (index: number | null) => void;
   readonly theme: Theme;
   /** How the job stands, for copies of the picture. */
   readonly note: string;
@@ -40,14 +39,21 @@ interface Props {
   readonly Stage: (props: StageProps) => JSX.Element;
   /** Folds of the view's own. */
   readonly Folds?: (props: StageProps) => JSX.Element;
+  /** Lets the reader choose an output, where the picture itself does not. */
+  readonly Choice?: (props: OutputsProps) => JSX.Element | null;
+  /** What is shown, where it is not the connection's first job as it is. */
+  readonly state?: State;
+  /** The numeric twin. */
+  readonly Table: (props: StageProps) => JSX.Element;
 }
 
-export function Frame({ connection, Stage, Folds }: Props): JSX.Element {
+export function Frame(props: Props): JSX.Element {
+  const { connection } = props;
   useChanges(connection);
   const root = useRef<HTMLDivElement>(null);
   const [theme, setTheme] = useState<Theme>("light");
   useEffect(() => (root.current ? watchTheme(root.current, setTheme) : undefined), []);
-  const { foreign, subject } = connection.state();
+  const { foreign, subject } = props.state ?? connection.state();
   return (
     <div class="liw" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
       {foreign !== null && <Failure error={foreignKernel(foreign)} />}
@@ -58,33 +64,29 @@ export function Frame({ connection, Stage, Folds }: Props): JSX.Element {
             : "Saved before there was anything to show."}
         </p>
       ) : (
-        <Explained
-          connection={connection}
-          subject={subject}
-          theme={theme}
-          Stage={Stage}
-          Folds={Folds}
-        />
+        <Explained {...props} subject={subject} theme={theme} />
       )}
     </div>
   );
 }
 
-interface ExplainedProps extends Omit<Props, "Folds"> {
+interface ExplainedProps extends Props {
   readonly subject: Subject;
   readonly theme: Theme;
-  readonly Folds: Props["Folds"];
 }
 
-function Explained({ connection, subject, theme, Stage, Folds }: ExplainedProps): JSX.Element {
-  const state = connection.state();
+function Explained(given: ExplainedProps): JSX.Element {
+  const { connection, subject, theme, Stage, Folds, Table, Choice } = given;
+  const state = given.state ?? connection.state();
   const shown = asIndex(connection.get("output")) ?? 0;
   const output = Math.max(0, Math.min(subject.outputs.length - 1, shown));
   const row = state.rows[output] ?? null;
   const readings = useMemo(() => read(row, subject.inputs.length), [row, subject]);
   const selected = asIndex(connection.get("selected"));
   const { progress } = state;
+  const links = useLinks(connection, subject);
   const props: StageProps = {
+    ...links,
     connection,
     state,
     subject,
@@ -92,7 +94,6 @@ function Explained({ connection, subject, theme, Stage, Folds }: ExplainedProps)
     readings,
     target: targetName(subject, output),
     pinned: selected !== null && selected < subject.inputs.length ? selected : null,
-    pin: (index) => connection.set("selected", index),
     theme,
     note: progress === null ? "" : outcomeWords(progress),
   };
@@ -105,12 +106,14 @@ function Explained({ connection, subject, theme, Stage, Folds }: ExplainedProps)
         </h2>
         <p class="liw-sentence">{progress?.sentences[output]}</p>
       </div>
-      <Outputs
-        outputs={subject.outputs}
-        shown={output}
-        known={(i) => (state.rows[i] ?? null) !== null}
-        onShow={(i) => connection.set("output", i)}
-      />
+      {Choice && (
+        <Choice
+          outputs={subject.outputs}
+          shown={output}
+          known={(i) => (state.rows[i] ?? null) !== null}
+          onShow={links.show}
+        />
+      )}
       <Stage {...props} />
       <div class="liw-foot">
         {progress?.error && <Failure error={progress.error} />}
@@ -127,7 +130,7 @@ function Explained({ connection, subject, theme, Stage, Folds }: ExplainedProps)
       <div class="liw-folds">
         {Folds && <Folds {...props} />}
         <Fold title="Table">
-          <TableTwin subject={subject} readings={readings} />
+          <Table {...props} />
         </Fold>
       </div>
       <Announcer state={state} output={output} />
@@ -155,7 +158,7 @@ function Announcer({ state, output }: { state: State; output: number }): JSX.Ele
 }
 
 /** Draws again whenever the connection changes. */
-function useChanges(connection: Connection): void {
+export function useChanges(connection: Connection): void {
   const [, redraw] = useState(0);
   useEffect(() => {
     const again = (): void => redraw((n) => n + 1);

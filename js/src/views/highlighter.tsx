@@ -5,10 +5,10 @@ import { useState } from "preact/hooks";
 import type { Connection } from "../connect";
 import { colourLimit, type Readings } from "../readings";
 import type { State } from "../store";
-import { Fold } from "./fold";
 import { Frame, type StageProps } from "./frame";
 import { Legend } from "./legend";
-import { Ranking } from "./ranking";
+import { Outputs } from "./outputs";
+import { TableTwin } from "./table";
 import { TokenText } from "./tokens";
 import { Toolbar } from "./toolbar";
 import { PinnedLine, Tooltip } from "./tooltip";
@@ -17,17 +17,16 @@ import { PinnedLine, Tooltip } from "./tooltip";
 export const TRAITS = ["selected", "output", "color_limit"] as const;
 
 export function Highlighter({ connection }: { connection: Connection }): JSX.Element {
-  return <Frame connection={connection} Stage={Text} Folds={Ranked} />;
+  return <Frame connection={connection} Stage={Text} Choice={Outputs} Table={TableTwin} />;
 }
 
 function Text(props: StageProps): JSX.Element {
-  const { connection, state, subject, output, readings, target, pinned } = props;
-  const [hovered, setHovered] = useState<number | null>(null);
+  const { connection, state, subject, output, readings, target, pinned, looked } = props;
   const [focused, setFocused] = useState<number | null>(null);
   const [cursor, setCursor] = useState(0);
   const fixed = asLimit(connection.get("color_limit"));
   const limit = colourLimit(fixed, readings);
-  const tip = hovered ?? focused;
+  const tip = (props.here ? looked : null) ?? focused;
   return (
     <>
       <div class="liw-stage">
@@ -37,8 +36,9 @@ function Text(props: StageProps): JSX.Element {
           readings={readings}
           limit={limit}
           selected={pinned}
+          looked={props.here ? null : looked}
           cursor={pinned ?? Math.min(cursor, subject.inputs.length - 1)}
-          onHover={setHovered}
+          onHover={props.look}
           onFocus={(index) => {
             setFocused(index);
             if (index !== null) setCursor(index);
@@ -60,14 +60,6 @@ function Text(props: StageProps): JSX.Element {
         />
       </div>
     </>
-  );
-}
-
-function Ranked({ subject, readings, pinned, pin }: StageProps): JSX.Element {
-  return (
-    <Fold title="Ranked tokens">
-      <Ranking subject={subject} readings={readings} selected={pinned} onPin={pin} />
-    </Fold>
   );
 }
 

@@ -5,7 +5,7 @@ import { useId } from "preact/hooks";
 import { visible } from "../format";
 import type { TokenInfo } from "../protocol.gen";
 
-interface Props {
+export interface OutputsProps {
   readonly outputs: readonly TokenInfo[];
   readonly shown: number;
   readonly known: (output: number) => boolean;
@@ -13,7 +13,7 @@ interface Props {
 }
 
 /** Native radio buttons in the dress of running text: arrows and Tab come with them. */
-export function Outputs({ outputs, shown, known, onShow }: Props): JSX.Element | null {
+export function Outputs({ outputs, shown, known, onShow }: OutputsProps): JSX.Element | null {
   const group = useId();
   if (outputs.length < 2) return null;
   return (

@@ -12,10 +12,13 @@ interface Props {
   readonly subject: Subject;
   readonly readings: Readings;
   readonly selected: number | null;
+  readonly looked: number | null;
   readonly onPin: (index: number | null) => void;
+  readonly onLook: (index: number | null) => void;
 }
 
-export function Ranking({ subject, readings, selected, onPin }: Props): JSX.Element {
+export function Ranking(props: Props): JSX.Element {
+  const { subject, readings, selected, looked, onPin, onLook } = props;
   const [all, setAll] = useState(false);
   const shown = all ? readings.ranked : readings.ranked.slice(0, FIRST);
   const reach = reachOf(readings);
@@ -28,7 +31,12 @@ export function Ranking({ subject, readings, selected, onPin }: Props): JSX.Elem
             <button
               type="button"
               class="liw-rank-row"
+              data-looked={reading.index === looked || undefined}
               aria-pressed={reading.index === selected}
+              onFocus={() => onLook(reading.index)}
+              onBlur={() => onLook(null)}
+              onMouseEnter={() => onLook(reading.index)}
+              onMouseLeave={() => onLook(null)}
               onClick={() => onPin(reading.index === selected ? null : reading.index)}
             >
               <bdi class="liw-rank-token">{visible(subject.inputs[reading.index]?.text ?? "")}</bdi>

@@ -19,6 +19,7 @@ interface TokenProps {
   readonly unsure: boolean;
   readonly label: string;
   readonly selected: boolean;
+  readonly looked: boolean;
   readonly tabbable: boolean;
 }
 
@@ -29,7 +30,7 @@ class TokenMark extends Component<TokenProps> {
     return keys.some((key) => !Object.is(next[key], this.props[key]));
   }
 
-  override render({ index, token, t, unsure, label, selected, tabbable }: TokenProps) {
+  override render({ index, token, t, unsure, label, selected, looked, tabbable }: TokenProps) {
     const { lead, ink } = token.special ? { lead: "", ink: token.text } : splitLead(token.text);
     return (
       <span
@@ -39,6 +40,7 @@ class TokenMark extends Component<TokenProps> {
         data-kind={kind(token, t, unsure)}
         data-bidi={BIDI_CONTROLS.test(token.text) || undefined}
         aria-label={label}
+        data-looked={looked || undefined}
         aria-selected={selected}
         tabIndex={tabbable ? 0 : -1}
       >
@@ -72,23 +74,31 @@ interface Props {
   readonly readings: Readings;
   readonly limit: number;
   readonly selected: number | null;
+  /** How many are selected from there on. */
+  readonly span?: number;
+  /** The token that another view points at. */
+  readonly looked?: number | null;
   /** The token that the Tab key reaches. */
   readonly cursor: number;
   readonly onHover: (index: number | null) => void;
   readonly onFocus: (index: number | null) => void;
-  readonly onPin: (index: number | null) => void;
+  readonly onPin: (index: number | null, extend: boolean) => void;
+  /** What a screen reader is told: of the text, and of each token. */
+  readonly name?: string;
+  readonly labels?: readonly string[];
 }
 
 export function TokenText(props: Props): JSX.Element {
-  const { subject, output, readings, limit, selected, cursor } = props;
+  const { subject, output, readings, limit, selected, cursor, span = 1 } = props;
   const groups = useMemo(() => turns(subject.inputs), [subject]);
   const labels = useMemo(
     () =>
+      props.labels ??
       subject.inputs.map((token, i) => {
         const reading = readings.all[i];
         return reading === undefined ? "" : sentence(token, reading, subject, output);
       }),
-    [subject, readings, output],
+    [subject, readings, output, props.labels],
   );
   const chat = groups.some((turn) => turn.role !== null);
 
@@ -103,7 +113,8 @@ export function TokenText(props: Props): JSX.Element {
         t={absent ? Number.NaN : position(reading.score, limit)}
         unsure={reading?.unsure ?? false}
         label={labels[index] ?? ""}
-        selected={index === selected}
+        selected={selected !== null && index >= selected && index < selected + span}
+        looked={index === props.looked}
         tabbable={index === cursor}
       />
     );
@@ -113,7 +124,8 @@ export function TokenText(props: Props): JSX.Element {
     <div
       class={chat ? "liw-text liw-chat" : "liw-text"}
       role="listbox"
-      aria-label={`Prompt, ${subject.inputs.length} tokens`}
+      aria-label={`${props.name ?? "Prompt"}, ${subject.inputs.length} tokens`}
+      aria-multiselectable={props.span !== undefined}
       dir="auto"
       data-lm-suppress-shortcuts="true"
       onPointerOver={(event) => props.onHover(indexOf(event.target))}
@@ -122,7 +134,9 @@ export function TokenText(props: Props): JSX.Element {
       onFocusOut={() => props.onFocus(null)}
       onClick={(event) => {
         const index = indexOf(event.target);
-        if (index !== null && isCaret()) props.onPin(index === selected ? null : index);
+        if (index !== null && (isCaret() || event.shiftKey)) {
+          props.onPin(index === selected ? null : index, event.shiftKey);
+        }
       }}
       onKeyDown={(event) => onKey(event, props)}
     >
@@ -175,9 +189,9 @@ function onKey(event: TargetedKeyboardEvent<HTMLElement>, props: Props): void {
     const next = Math.max(0, Math.min(last, move()));
     tokenElement(event.currentTarget, next)?.focus();
   } else if (event.key === "Enter" || event.key === " ") {
-    props.onPin(index === props.selected ? null : index);
+    props.onPin(index === props.selected ? null : index, event.shiftKey);
   } else if (event.key === "Escape" && props.selected !== null) {
-    props.onPin(null);
+    props.onPin(null, false);
   } else {
     return;
   }

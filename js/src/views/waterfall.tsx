@@ -11,6 +11,8 @@ import { place, type Step, type Waterfall, waterfall } from "../waterfall";
 import { waterfallSvg } from "../waterfall_picture";
 import { CopyPicture } from "./copy";
 import { Frame, type StageProps } from "./frame";
+import { Outputs } from "./outputs";
+import { TableTwin } from "./table";
 import { PinnedLine } from "./tooltip";
 
 /** The two-way traits of the widget. */
@@ -19,13 +21,12 @@ export const TRAITS = ["selected", "output"] as const;
 const SHOWN = 9;
 
 export function WaterfallView({ connection }: { connection: Connection }): JSX.Element {
-  return <Frame connection={connection} Stage={Stage} />;
+  return <Frame connection={connection} Stage={Stage} Choice={Outputs} Table={TableTwin} />;
 }
 
 function Stage(props: StageProps): JSX.Element {
-  const { state, subject, output, readings, target, pinned, pin } = props;
+  const { state, subject, output, readings, target, pinned, pin, looked } = props;
   const [all, setAll] = useState(false);
-  const [looked, setLooked] = useState<number | null>(null);
   const base = state.totals?.base[output] ?? Number.NaN;
   const said = state.totals?.output[output] ?? Number.NaN;
   if (readings.ranked.length === 0 || Number.isNaN(base) || Number.isNaN(said)) {
@@ -37,7 +38,7 @@ function Stage(props: StageProps): JSX.Element {
   return (
     <>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: what is shown on hover is on focus, too */}
-      <div class="liw-wf" onMouseLeave={() => setLooked(null)}>
+      <div class="liw-wf" onMouseLeave={() => props.look(null)}>
         <Scale shape={shape} label={`${unitName(subject.unit)} of ${target}`} />
         <End label="Text as it is" value={said} shape={shape} />
         <Steps
@@ -45,7 +46,7 @@ function Stage(props: StageProps): JSX.Element {
           shape={shape}
           all={all}
           onAll={() => setAll(!all)}
-          onLook={setLooked}
+          onLook={props.look}
           onPin={(index) => pin(index === pinned ? null : index)}
         />
         <End label="All switched off" value={base} shape={shape} />
@@ -172,7 +173,11 @@ function Steps(props: StepsProps): JSX.Element {
           );
         }
         return (
-          <li key={step.index} data-kind={kind}>
+          <li
+            key={step.index}
+            data-kind={kind}
+            data-looked={step.index === props.looked || undefined}
+          >
             <button
               {...stop}
               aria-pressed={step.index === pinned}

@@ -2,12 +2,13 @@
 
 import { entry } from "../entry";
 import { styleOf } from "../styles";
+import outputs from "../styles/outputs.css";
 import ranking from "../styles/ranking.css";
 import { BarView, TRAITS } from "../views/bar";
 
 export default entry({
   name: "shap_bar",
-  style: styleOf(ranking),
+  style: styleOf(outputs, ranking),
   traits: TRAITS,
   View: BarView,
 });

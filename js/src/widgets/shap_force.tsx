@@ -3,11 +3,12 @@
 import { entry } from "../entry";
 import { styleOf } from "../styles";
 import force from "../styles/force.css";
+import outputs from "../styles/outputs.css";
 import { ForceView, TRAITS } from "../views/force";
 
 export default entry({
   name: "shap_force",
-  style: styleOf(force),
+  style: styleOf(outputs, force),
   traits: TRAITS,
   View: ForceView,
 });

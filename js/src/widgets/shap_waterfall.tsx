@@ -2,12 +2,13 @@
 
 import { entry } from "../entry";
 import { styleOf } from "../styles";
+import outputs from "../styles/outputs.css";
 import waterfall from "../styles/waterfall.css";
 import { TRAITS, WaterfallView } from "../views/waterfall";
 
 export default entry({
   name: "shap_waterfall",
-  style: styleOf(waterfall),
+  style: styleOf(outputs, waterfall),
   traits: TRAITS,
   View: WaterfallView,
 });

@@ -2,13 +2,15 @@
 
 import { entry } from "../entry";
 import { styleOf } from "../styles";
-import ranking from "../styles/ranking.css";
+import legend from "../styles/legend.css";
+import outputs from "../styles/outputs.css";
 import text from "../styles/text.css";
+import tooltip from "../styles/tooltip.css";
 import { Highlighter, TRAITS } from "../views/highlighter";
 
 export default entry({
   name: "token_highlighter",
-  style: styleOf(text, ranking),
+  style: styleOf(outputs, legend, text, tooltip),
   traits: TRAITS,
   View: Highlighter,
 });

@@ -1,0 +1,132 @@
+"""GenerationView: which words of the prompt led to each word that was written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import traitlets
+
+from llm_interp_widgets.errors import InterpError, ParameterError
+from llm_interp_widgets.widgets.base import JobsWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm_interp_widgets import wire
+    from llm_interp_widgets.jobs import Job
+    from llm_interp_widgets.results.attribution import Attribution
+    from llm_interp_widgets.results.describe import About
+
+    Ask = Callable[[int, int], tuple[About, Job[Attribution], Callable[[], object]]]
+
+
+class GenerationView(JobsWidget):
+    """Prompt, what was written, and the matrix of how much each of one pushed each of the other.
+
+    Traits:
+        selected: Index of the pinned piece of the prompt, both ways; ``None`` for none.
+        output: First written token that is explained, both ways.
+        span: How many written tokens are explained together, both ways.
+        alternatives: What the model nearly wrote in each place; empty where it is not known.
+        contrasts: (output, alternative) of each of ``others``: why the one and not the other.
+        contrast_shown: Which of these is shown, both ways; ``None`` for the tokens themselves.
+        failure: Why a contrast that was asked for could not be begun; empty if it could.
+    """
+
+    bundle_name: ClassVar[str] = "generation_view"
+    shared_traits: ClassVar[tuple[str, ...]] = (
+        *JobsWidget.shared_traits, "span", "alternatives", "contrasts", "contrast_shown",
+    )  # fmt: skip
+
+    span = traitlets.Int(1, min=1).tag(sync=True)
+    alternatives = traitlets.Dict().tag(sync=True)
+    contrasts = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
+    contrast_shown = traitlets.Int(None, allow_none=True).tag(sync=True)
+    failure = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        about: About,
+        job: Job[Attribution],
+        *,
+        ask: Ask | None = None,
+        alternatives: wire.Alternatives | None = None,
+        **traits: Any,  # noqa: ANN401
+    ) -> None:
+        """Follow a job.
+
+        Args:
+            about: What is explained.
+            job: That explains it.
+            ask: Plans the contrast of an output with an alternative and returns what it is
+                about, its job, and what submits the job.
+            alternatives: What ``ask`` can be asked for.
+            **traits: Further traits.
+        """
+        self._ask = ask
+        super().__init__(about, job, alternatives=dict(alternatives or {}), **traits)
+        self.on_msg(_handle)
+
+    @traitlets.validate("contrast_shown")
+    def _check_contrast_shown(self, proposal: dict[str, Any]) -> int | None:
+        value: int | None = proposal["value"]
+        if value is not None and not 0 <= value < len(self.contrasts):
+            msg = f"contrast_shown={value} is out of range; there are {len(self.contrasts)}."
+            raise traitlets.TraitError(msg)
+        return value
+
+    def close(self) -> None:
+        """Take the widget off the screen, stop its jobs and let go of the model."""
+        super().close()
+        self._ask = None
+
+    def contrast(self, output: int, alternative: int) -> Attribution:
+        """Explain why a token was written and not another; shows it, and waits.
+
+        Args:
+            output: Which written token.
+            alternative: Which of the candidates of that place, the likeliest being 0.
+
+        Raises:
+            ParameterError: There is no such output or alternative, or no model to ask.
+            InterpError: Whatever goes wrong in the method.
+        """
+        place = self._begin(output, alternative)
+        return self._result_of(self._feeds[place + 1], None)
+
+    def _begin(self, output: int, alternative: int) -> int:
+        """Start a contrast, or show the one that is there; return its place."""
+        self._check_open("contrast")
+        if self._ask is None:
+            raise ParameterError(
+                "This view has no model to ask. Make it with generate(lm, prompt, …)."
+            )
+        tokens = self.alternatives["tokens"]
+        if not 0 <= output < len(tokens) or not 0 <= alternative < len(tokens[output]):
+            raise ParameterError(
+                f"contrast({output}, {alternative}): there are {len(tokens)} outputs with "
+                f"{len(tokens[0])} candidates each, counted from 0."
+            )
+        wanted = [output, alternative]
+        with self._lock:
+            if wanted not in self.contrasts:
+                about, job, submit = self._ask(output, alternative)
+                self.contrasts = [*self.contrasts, wanted]
+                self.add(about, job)
+                submit()
+            place: int = self.contrasts.index(wanted)
+        self.output, self.span, self.contrast_shown = output, 1, place
+        return place
+
+
+def _handle(widget: GenerationView, content: object, _buffers: object) -> None:
+    if not isinstance(content, dict) or content.get("type") != "contrast":
+        return
+    output, alternative = content.get("output"), content.get("alternative")
+    if not isinstance(output, int) or not isinstance(alternative, int):
+        return
+    try:
+        widget._begin(output, alternative)  # noqa: SLF001 - the wire's other half
+        widget.failure = {}
+    except InterpError as error:
+        widget.failure = {"name": type(error).__name__, "message": str(error)}
