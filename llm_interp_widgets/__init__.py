@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.api import (
         attribute,
         bar,
+        beeswarm,
         compare,
         explain,
         force,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         Similarity,
     )
     from llm_interp_widgets.text.tokens import Token
+    from llm_interp_widgets.widgets.beeswarm import Beeswarm
     from llm_interp_widgets.widgets.compare import Compare
     from llm_interp_widgets.widgets.generation_view import GenerationView
     from llm_interp_widgets.widgets.save import save_html
@@ -59,6 +61,7 @@ _HOMES = {
     "api": (
         "attribute",
         "bar",
+        "beeswarm",
         "compare",
         "explain",
         "force",
@@ -73,6 +76,7 @@ _HOMES = {
     "results.interactions": ("Interactions",),
     "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
     "text.tokens": ("Token",),
+    "widgets.beeswarm": ("Beeswarm",),
     "widgets.compare": ("Compare",),
     "widgets.generation_view": ("GenerationView",),
     "widgets.save": ("save_html",),
@@ -85,6 +89,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Attribution",
+    "Beeswarm",
     "Compare",
     "Contrast",
     "Generate",
@@ -103,6 +108,7 @@ __all__ = [
     "TokenHighlighter",
     "attribute",
     "bar",
+    "beeswarm",
     "compare",
     "errors",
     "explain",

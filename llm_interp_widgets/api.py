@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError
+from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError, nearest
 from llm_interp_widgets.jobs import Job, run_here, submit
 from llm_interp_widgets.methods._interactions import ADDS_UP
 from llm_interp_widgets.methods.base import Task
@@ -20,7 +20,9 @@ from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load
 from llm_interp_widgets.models.tokenize import token_name
 from llm_interp_widgets.planning import check_model, plan, prepared, read, settings_of
+from llm_interp_widgets.results.collection import Collection
 from llm_interp_widgets.results.interactions import Interactions, completeness_gap
+from llm_interp_widgets.results.interop import is_batch
 from llm_interp_widgets.targets import Contrast, Generate
 from llm_interp_widgets.wire import pack
 
@@ -36,11 +38,13 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models.fillers import Off
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.attribution import Attribution
+    from llm_interp_widgets.results.collection import By
     from llm_interp_widgets.results.describe import About
     from llm_interp_widgets.results.partial import Partial
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
     from llm_interp_widgets.widgets.base import ResultWidget
+    from llm_interp_widgets.widgets.beeswarm import Beeswarm
     from llm_interp_widgets.widgets.compare import Compare
     from llm_interp_widgets.widgets.generation_view import GenerationView
     from llm_interp_widgets.widgets.shap_bar import ShapBar
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = [
     "attribute",
     "bar",
+    "beeswarm",
     "compare",
     "explain",
     "force",
@@ -297,12 +302,13 @@ def force(source: Any, *, index: int | None = None, output: int = 0) -> ShapForc
     return _shown(ShapForce, source, index, output)
 
 
-def bar(source: Any, *, index: int | None = None, output: int = 0) -> ShapBar:  # noqa: ANN401
-    """Show the pieces of one text as bars, those of largest score first.
+def bar(source: Any, *, index: int | None = None, output: int = 0) -> ShapBar | Beeswarm:  # noqa: ANN401
+    """Show the pieces of one text as bars; or, for many texts, words by their mean |score|.
 
     Args:
         source: A widget from ``explain``, live while it streams; an ``Attribution`` of any method;
-            or a ``shap.Explanation`` of texts.
+            or a ``shap.Explanation`` of a text. Or a sequence of these, or an explanation of
+            several texts: then as ``beeswarm`` with bars.
         index: Which text of an explanation of several.
         output: Which output is shown first.
 
@@ -317,7 +323,69 @@ def bar(source: Any, *, index: int | None = None, output: int = 0) -> ShapBar:  
         ShapBar,
     )
 
+    if index is None and _are_many(source):
+        return beeswarm(source, output=output, plot="bars")
     return _shown(ShapBar, source, index, output)
+
+
+def beeswarm(
+    sources: Any,  # noqa: ANN401 - checked
+    by: By | Mapping[str, Sequence[str]] = "word",
+    *,
+    output: int = 0,
+    plot: str = "dots",
+    color: str = "output",
+    least: int | None = None,
+    rows: int = 15,
+) -> Beeswarm:
+    """Show what words do across many texts: a row a word, a dot a text.
+
+    Args:
+        sources: A sequence of results, of one method and target; or a ``shap.Explanation`` of
+            several texts. Widgets are waited for.
+        by: What a row is: ``"word"``, ``"position"`` (tenths of the text), or groups of words:
+            ``{"praise": ["good", "great"], …}``. A text's dot is the sum of its scores there.
+        output: Which output is shown first.
+        plot: ``"dots"``, or ``"bars"`` of the mean |score|.
+        color: Dots by what the model says of the text, ``"output"``, or by how often the text has
+            the word, ``"count"``.
+        least: Words of fewer texts are left out; 1 % of the texts by default, at least 2.
+        rows: How many rows are shown at first.
+
+    Raises:
+        ResultError: There is nothing, or the explanations are not of one method and unit.
+        ParameterError: Something else was passed, or an option that does not exist.
+
+    Example:
+        >>> beeswarm([attribute(lm, text, "positive") for text in texts])  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.beeswarm import Beeswarm  # noqa: PLC0415 - Jupyter on demand
+    from llm_interp_widgets.widgets.sources import results_of  # noqa: PLC0415 - Jupyter on demand
+
+    for name, value, known in (
+        ("plot", plot, ("dots", "bars")),
+        ("color", color, ("output", "count")),
+    ):
+        if value not in known:
+            raise ParameterError(f"{name}={value!r} does not exist. {nearest(str(value), known)}")
+    for name, number in (("least", least), ("rows", rows)):
+        if number is not None and (isinstance(number, bool) or number < 1):
+            raise ParameterError(f"{name}={number!r} must be a whole number, 1 or above.")
+    collection = Collection.of(results_of(sources))
+    if not 0 <= output < len(collection.scores):
+        raise ParameterError(
+            f"output={output} is out of range; there are {len(collection.scores)}."
+        )
+    more = {} if least is None else {"least": least}
+    return Beeswarm(collection, by, output=output, plot=plot, color=color, rows=rows, **more)
+
+
+def _are_many(source: object) -> bool:
+    """Whether these are explanations of several texts."""
+    if isinstance(source, list | tuple):
+        return True
+    data = getattr(source, "data", None)
+    return hasattr(source, "base_values") and is_batch(data)
 
 
 def generate(

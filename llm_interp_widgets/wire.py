@@ -163,6 +163,30 @@ class Cancel(TypedDict):
     job: str
 
 
+class CollectionData(TypedDict):
+    """Explanations of many texts.
+
+    ``offsets`` (texts + 1), ``starts`` and ``ends`` (pieces; UTF-16 units) are
+    uint32; ``flags`` (outputs x pieces) uint8: 1 for special, 2 where the sign is sure; ``scores``
+    (outputs x pieces), ``base_values`` and ``output_values`` (outputs x texts) float32.
+    """
+
+    protocol: int
+    texts: list[str]
+    outputs: list[str]
+    unit: Unit
+    method_title: str
+    caution: str
+    facts: list[Fact]
+    offsets: bytes
+    starts: bytes
+    ends: bytes
+    flags: bytes
+    scores: bytes
+    base_values: bytes
+    output_values: bytes
+
+
 class Alternatives(TypedDict):
     """What a model nearly wrote: for each output, its likeliest tokens and how likely they were.
 
@@ -218,7 +242,7 @@ def unpack(buffer: bytes | memoryview, shape: Sequence[int]) -> npt.NDArray[np.f
 
 _MESSAGES: tuple[type, ...] = (
     TokenInfo, Fact, ErrorInfo, Subject, JobState, Snapshot, Chunk, Ready, Ack, Cancel,
-    Alternatives, AskContrast,
+    Alternatives, AskContrast, CollectionData,
 )  # fmt: skip
 _ALIASES: dict[str, Any] = {"Status": Status, "Verdict": Verdict, "Level": Level, "Unit": Unit}
 _SCALARS: dict[Any, str] = {

@@ -1,5 +1,6 @@
 /** The table as CSV, with full precision, for a spreadsheet or pandas. */
 
+import type { Group } from "./collection";
 import type { Subject } from "./protocol.gen";
 import { isAbsent, type Readings, Z95 } from "./readings";
 import type { Row } from "./store";
@@ -46,6 +47,14 @@ export function columnsCsv(
     [i, quoted(piece), ...columns.map((column) => cell(column[i]))].join(","),
   );
   return csv(["position", "token", ...labels.map(quoted)].join(","), lines);
+}
+
+/** A row for each word, place or group. */
+export function groupsCsv(rows: readonly Group[]): Blob {
+  const lines = rows.map(({ name, texts, mean, size, margin }) =>
+    [quoted(name), texts.length, mean, size, Number.isNaN(margin) ? "" : margin].join(","),
+  );
+  return csv("row,texts,mean,mean_size,margin_95", lines);
 }
 
 function cell(score: number | undefined): string {

@@ -110,3 +110,21 @@ export interface AskContrast {
   output: number;
   alternative: number;
 }
+
+/** Explanations of many texts. */
+export interface CollectionData {
+  protocol: number;
+  texts: string[];
+  outputs: string[];
+  unit: Unit;
+  method_title: string;
+  caution: string;
+  facts: Fact[];
+  offsets: DataView;
+  starts: DataView;
+  ends: DataView;
+  flags: DataView;
+  scores: DataView;
+  base_values: DataView;
+  output_values: DataView;
+}

@@ -43,7 +43,7 @@ def from_shap(explanation: Any, index: int | None) -> dict[str, Any]:  # noqa: A
     if values is None or data is None or base is None:
         raise ResultError(_not(explanation, _SHAP))
     names = getattr(explanation, "output_names", None)
-    if _is_batch(data):
+    if is_batch(data):
         values, data, base, names = _one_of(values, data, base, names, index)
     elif index not in (None, 0):
         raise ResultError(f"index={index!r} does not exist: this explanation is of one text.")
@@ -148,7 +148,7 @@ def _fit(score: object, labels: Sequence[int]) -> ndarray:
     return np.array([float(score)]) if known else np.full(len(labels), np.nan)  # type: ignore[arg-type]
 
 
-def _is_batch(data: object) -> bool:
+def is_batch(data: object) -> bool:
     """Whether there are several texts: pieces are strings, texts are sequences of these."""
     return not isinstance(data, str) and any(
         isinstance(one, tuple | list | np.ndarray) for one in _items(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from llm_interp_widgets.errors import ParameterError
@@ -45,6 +46,28 @@ def job_of(source: Any) -> tuple[About, Job[Attribution]]:  # noqa: ANN401 - che
         return source.about, source.job
     result = _result(source, None)
     return result.about(), finished(result)
+
+
+def results_of(sources: Any) -> list[Attribution]:  # noqa: ANN401 - checked
+    """Return the results of many sources; waits for those that are still running.
+
+    Args:
+        sources: A sequence of what ``view_of`` takes, or a ``shap.Explanation`` of several texts.
+
+    Raises:
+        ResultError: An explanation of something else than texts.
+        ParameterError: Anything else.
+    """
+    if hasattr(sources, "values") and hasattr(sources, "base_values"):
+        return [Attribution.from_shap(sources, index=i) for i in range(len(sources.data))]
+    if not isinstance(sources, Sequence) or isinstance(sources, str | bytes):
+        raise ParameterError(
+            f"A {type(sources).__name__} is not several explanations. Pass a list of results from "
+            "attribute(), or a shap.Explanation of several texts."
+        )
+    return [
+        one.result() if isinstance(one, ResultWidget) else _result(one, None) for one in sources
+    ]
 
 
 def _result(source: Any, index: int | None) -> Attribution:  # noqa: ANN401 - checked

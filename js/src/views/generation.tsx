@@ -118,7 +118,7 @@ function Stage(props: StageProps): JSX.Element {
       </p>
       {about.outputs.length > 1 && (
         <section class="liw-gen-matrix" aria-label="All outputs">
-          <h3 class="liw-gen-head">Every written token (rows) by every piece of the prompt</h3>
+          <h3 class="liw-gen-head">Written tokens (rows) by pieces of the prompt</h3>
           <Matrix
             subject={about}
             rows={rows}

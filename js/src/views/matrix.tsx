@@ -170,9 +170,7 @@ export function Matrix(props: Props): JSX.Element {
         />
       </div>
       <div class="liw-matrix-under">
-        <p class="liw-muted">
-          Point at a cell; click picks its row, drag pans, Ctrl and wheel zoom.
-        </p>
+        <p class="liw-muted">Click picks a row, drag pans, Ctrl + wheel zooms.</p>
         <div class="liw-toolbar">
           {tool("Zoom in", "+", STEP)}
           {tool("Zoom out", "−", 1 / STEP)}

@@ -1,14 +1,14 @@
 /** Entry of the ShapBar widget. */
 
 import { entry } from "../entry";
-import { styleOf } from "../styles";
+import { styleOfJob } from "../styles";
 import outputs from "../styles/outputs.css";
 import ranking from "../styles/ranking.css";
 import { BarView, TRAITS } from "../views/bar";
 
 export default entry({
   name: "shap_bar",
-  style: styleOf(outputs, ranking),
+  style: styleOfJob(outputs, ranking),
   traits: TRAITS,
   View: BarView,
 });

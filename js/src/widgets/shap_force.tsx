@@ -1,14 +1,14 @@
 /** Entry of the ShapForce widget. */
 
 import { entry } from "../entry";
-import { styleOf } from "../styles";
+import { styleOfJob } from "../styles";
 import force from "../styles/force.css";
 import outputs from "../styles/outputs.css";
 import { ForceView, TRAITS } from "../views/force";
 
 export default entry({
   name: "shap_force",
-  style: styleOf(outputs, force),
+  style: styleOfJob(outputs, force),
   traits: TRAITS,
   View: ForceView,
 });

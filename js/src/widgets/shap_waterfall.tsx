@@ -1,14 +1,14 @@
 /** Entry of the ShapWaterfall widget. */
 
 import { entry } from "../entry";
-import { styleOf } from "../styles";
+import { styleOfJob } from "../styles";
 import outputs from "../styles/outputs.css";
 import waterfall from "../styles/waterfall.css";
 import { TRAITS, WaterfallView } from "../views/waterfall";
 
 export default entry({
   name: "shap_waterfall",
-  style: styleOf(outputs, waterfall),
+  style: styleOfJob(outputs, waterfall),
   traits: TRAITS,
   View: WaterfallView,
 });

@@ -1,8 +1,9 @@
 /** Entry of the TokenHighlighter widget. */
 
 import { entry } from "../entry";
-import { styleOf } from "../styles";
+import { styleOfJob } from "../styles";
 import legend from "../styles/legend.css";
+import limit from "../styles/limit.css";
 import outputs from "../styles/outputs.css";
 import text from "../styles/text.css";
 import tooltip from "../styles/tooltip.css";
@@ -10,7 +11,7 @@ import { Highlighter, TRAITS } from "../views/highlighter";
 
 export default entry({
   name: "token_highlighter",
-  style: styleOf(outputs, legend, text, tooltip),
+  style: styleOfJob(outputs, legend, limit, text, tooltip),
   traits: TRAITS,
   View: Highlighter,
 });

@@ -1,0 +1,226 @@
+/**
+ * Explanations of many texts: what came over the wire, and one row a word, a place or a group.
+ *
+ * A text counts once in a row, with the sum of its pieces there; a mean is over the texts that
+ * have the word. The same numbers as the kernel's `Collection.groups`, held to them by a test.
+ */
+
+import { floats, isBytes } from "./decode";
+import type { CollectionData, Fact, Subject, TokenInfo, Unit } from "./protocol.gen";
+import { Z95 } from "./readings";
+import type { Row } from "./store";
+
+const PLACES = 10;
+const SPECIAL = 1;
+const SURE = 2;
+
+export interface Collection {
+  readonly texts: readonly string[];
+  readonly outputs: readonly string[];
+  readonly unit: Unit;
+  readonly title: string;
+  readonly caution: string;
+  readonly facts: readonly Fact[];
+  readonly offsets: Uint32Array;
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+  readonly flags: Uint8Array;
+  readonly scores: Float32Array;
+  readonly base: Float32Array;
+  readonly said: Float32Array;
+}
+
+/** What a row is: words, places, or groups of words by name. */
+export interface By {
+  readonly kind: "word" | "position" | "group";
+  readonly groups: Readonly<Record<string, readonly string[]>>;
+}
+
+/** One row: what a word does in each text that has it, by rising score. */
+export interface Group {
+  readonly name: string;
+  readonly texts: Uint32Array;
+  readonly scores: Float64Array;
+  readonly counts: Uint32Array;
+  /** Whether a piece of it has a sure sign there. */
+  readonly sure: Uint8Array;
+  readonly mean: number;
+  readonly size: number;
+  /** Half the 95 % interval of `size` over texts; NaN for a single one. */
+  readonly margin: number;
+}
+
+function whole(bytes: unknown): Uint32Array {
+  if (!isBytes(bytes)) return new Uint32Array();
+  const at = ArrayBuffer.isView(bytes) ? bytes.byteOffset : 0;
+  const buffer = (ArrayBuffer.isView(bytes) ? bytes.buffer : bytes) as ArrayBuffer;
+  return new Uint32Array(buffer.slice(at, at + bytes.byteLength));
+}
+
+/** Null for what is no collection. */
+export function decode(data: unknown): Collection | null {
+  const given = data as Partial<CollectionData> | null;
+  if (!given?.texts || !isBytes(given.scores)) return null;
+  const { flags } = given;
+  const flat = ArrayBuffer.isView(flags) ? flags : new DataView(new ArrayBuffer(0));
+  return {
+    texts: given.texts,
+    outputs: given.outputs ?? [],
+    unit: given.unit ?? "value",
+    title: given.method_title ?? "",
+    caution: given.caution ?? "",
+    facts: given.facts ?? [],
+    offsets: whole(given.offsets),
+    starts: whole(given.starts),
+    ends: whole(given.ends),
+    flags: new Uint8Array(flat.buffer, flat.byteOffset, flat.byteLength),
+    scores: floats(given.scores),
+    base: floats(given.base_values),
+    said: floats(given.output_values),
+  };
+}
+
+interface Found {
+  texts: number[];
+  scores: number[];
+  counts: number[];
+  sure: number[];
+}
+
+/** Rows with the largest mean |score| first; words of fewer than `least` texts are left out. */
+export function groups(data: Collection, by: By, output: number, least: number): Group[] {
+  const pieces = data.starts.length;
+  const found = new Map<string, Found>();
+  const lexicon = new Map<string, string>();
+  for (const [name, words] of Object.entries(by.groups)) {
+    for (const word of words) lexicon.set(word.trim().toLowerCase(), name);
+  }
+  data.texts.forEach((text, t) => {
+    const [from, to] = [data.offsets[t] ?? 0, data.offsets[t + 1] ?? 0];
+    const isSpecial = (i: number): boolean =>
+      ((data.flags[output * pieces + i] ?? 0) & SPECIAL) !== 0;
+    let features = 0;
+    for (let i = from; i < to; i++) if (!isSpecial(i)) features++;
+    let place = 0;
+    for (let i = from; i < to; i++) {
+      if (isSpecial(i)) continue;
+      const tenth = Math.floor((place++ * PLACES) / features);
+      const word = text.slice(data.starts[i], data.ends[i]).trim().toLowerCase();
+      const score = data.scores[output * pieces + i] ?? Number.NaN;
+      if (word === "" || !Number.isFinite(score)) continue;
+      const name =
+        by.kind === "word"
+          ? word
+          : by.kind === "group"
+            ? lexicon.get(word)
+            : `${10 * tenth}–${10 * tenth + 10} % of the text`;
+      if (name === undefined) continue;
+      const row = found.get(name) ?? { texts: [], scores: [], counts: [], sure: [] };
+      found.set(name, row);
+      const sure = ((data.flags[output * pieces + i] ?? 0) & SURE) / SURE;
+      const last = row.texts.length - 1;
+      if (row.texts[last] === t) {
+        row.scores[last] = (row.scores[last] ?? 0) + score;
+        row.counts[last] = (row.counts[last] ?? 0) + 1;
+        row.sure[last] = (row.sure[last] ?? 0) | sure;
+      } else {
+        row.texts.push(t);
+        row.scores.push(score);
+        row.counts.push(1);
+        row.sure.push(sure);
+      }
+    }
+  });
+  const rows = [...found].filter(([, row]) => row.texts.length >= least).map(summed);
+  return rows.sort((a, b) => b.size - a.size || (a.name < b.name ? -1 : 1));
+}
+
+function summed([name, row]: [string, Found]): Group {
+  const order = row.scores.map((_, i) => i);
+  order.sort((a, b) => (row.scores[a] ?? 0) - (row.scores[b] ?? 0));
+  const scores = Float64Array.from(order, (i) => row.scores[i] ?? 0);
+  const n = scores.length;
+  const size = scores.reduce((sum, score) => sum + Math.abs(score), 0) / n;
+  const squares = scores.reduce((sum, score) => sum + (Math.abs(score) - size) ** 2, 0);
+  return {
+    name,
+    texts: Uint32Array.from(order, (i) => row.texts[i] ?? 0),
+    scores,
+    counts: Uint32Array.from(order, (i) => row.counts[i] ?? 0),
+    sure: Uint8Array.from(order, (i) => row.sure[i] ?? 0),
+    mean: scores.reduce((sum, score) => sum + score, 0) / n,
+    size,
+    margin: n < 2 ? Number.NaN : Z95 * Math.sqrt(squares / (n - 1) / n),
+  };
+}
+
+/** One text as the highlighter draws it. */
+export function textOf(data: Collection, text: number): { subject: Subject; row: Row }[] {
+  const [from, to] = [data.offsets[text] ?? 0, data.offsets[text + 1] ?? 0];
+  const prompt = data.texts[text] ?? "";
+  const pieces = data.starts.length;
+  const tokens: TokenInfo[] = [];
+  const kept: number[] = [];
+  let end = 0;
+  for (let i = from; i < to; i++) {
+    const special = ((data.flags[i] ?? 0) & SPECIAL) !== 0;
+    const [own, stop] = [data.starts[i] ?? 0, data.ends[i] ?? 0];
+    if (special && own === stop) continue; // no part of the text
+    // What stands between two pieces, as white space, is drawn with the second one.
+    const start = Math.min(own, end);
+    tokens.push({
+      text: prompt.slice(start, stop),
+      start,
+      end: stop,
+      special,
+      role: null,
+      position: kept.length,
+      size: 1,
+    });
+    kept.push(i);
+    end = Math.max(end, stop);
+  }
+  return data.outputs.map((name, output) => ({
+    subject: {
+      prompt,
+      inputs: tokens,
+      outputs: [{ ...EMPTY, text: name }],
+      target: name,
+      unit: data.unit,
+      method: "",
+      method_title: data.title,
+      caution: "",
+    },
+    row: {
+      scores: Float32Array.from(kept, (i) => data.scores[output * pieces + i] ?? Number.NaN),
+      error: null,
+      seq: 0,
+    },
+  }));
+}
+
+const EMPTY: TokenInfo = {
+  text: "",
+  start: 0,
+  end: 0,
+  special: false,
+  role: null,
+  position: 0,
+  size: 1,
+};
+
+/** What the first rows do, said only of texts where it is sure. */
+export function sentence(rows: readonly Group[], target: string, effect: boolean): string {
+  const said = rows.slice(0, 2).map(({ name, mean, scores, sure }) => {
+    const way = Math.sign(mean);
+    const agree = scores.reduce(
+      (n, score, i) => n + (Math.sign(score) === way && sure[i] ? 1 : 0),
+      0,
+    );
+    const verb = effect ? `pushed ${way > 0 ? "towards" : "away from"} ${target}` : "scored high";
+    const texts =
+      scores.length === 1 ? "the one text that has" : `${scores.length} texts that have`;
+    return `“${name}” ${verb} in ${agree} of ${texts} it`;
+  });
+  return said.length === 0 ? "" : `${said.join("; ")}.`;
+}

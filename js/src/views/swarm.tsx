@@ -1,0 +1,268 @@
+/** Dots on a canvas: drawn once, and only the marks on them again. */
+
+import type { JSX, TargetedKeyboardEvent } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Collection, Group } from "../collection";
+import { css, over, PALETTES, type Rgb, type Theme } from "../colour";
+import { signed, unitName } from "../format";
+import { type Dots, dotAt, reachOf, swarm } from "../swarm";
+import { ticks } from "../waterfall";
+
+export const ROW = 34;
+export const NAMES = 132;
+const TOP = 26;
+const RIGHT = 12;
+const RADIUS = 2.6;
+const STEP = 4;
+const ROOM = ROW / 2 - 4;
+const REACH = 7;
+const FONT = "12px system-ui, sans-serif";
+
+interface Props {
+  readonly data: Collection;
+  readonly rows: readonly Group[];
+  readonly output: number;
+  readonly theme: Theme;
+  readonly byCount: boolean;
+  readonly selected: number | null;
+  readonly onSelect: (text: number | null) => void;
+}
+
+interface Place {
+  readonly row: number;
+  readonly dot: number;
+}
+
+export function Swarm(props: Props): JSX.Element {
+  const { data, rows, theme, selected, onSelect } = props;
+  const base = useRef<HTMLCanvasElement>(null);
+  const marks = useRef<HTMLCanvasElement>(null);
+  const [width, setWidth] = useState(640);
+  const [at, setAt] = useState<Place | null>(null);
+  const height = TOP + rows.length * ROW + 6;
+  const reach = useMemo(() => reachOf(rows), [rows]);
+  const x = scale(reach, width);
+  const dots = useMemo(
+    () => rows.map(({ scores }) => swarm(scores, scale(reach, width), STEP, ROOM)),
+    [rows, reach, width],
+  );
+  useEffect(() => {
+    const box = base.current?.parentElement;
+    if (!box) return undefined;
+    const observer = new ResizeObserver(() => setWidth(Math.max(300, box.clientWidth)));
+    observer.observe(box);
+    return () => observer.disconnect();
+  }, []);
+  useEffect(() => {
+    const context = base.current && prepared(base.current, width, height);
+    if (context) draw(context, { ...props, width, height, x, reach, dots });
+  }, [data, rows, props.output, theme, props.byCount, width, dots]);
+  useEffect(() => {
+    const context = marks.current && prepared(marks.current, width, height);
+    if (context) mark(context, { ...props, dots, at });
+  }, [rows, theme, selected, at, width, dots]);
+
+  const under = (px: number, py: number): Place | null => {
+    const row = Math.floor((py - TOP) / ROW);
+    const own = dots[row];
+    if (!own) return null;
+    const dot = dotAt(own, px, py - TOP - (row + 0.5) * ROW, REACH);
+    return dot < 0 ? null : { row, dot };
+  };
+  const key = (event: TargetedKeyboardEvent<HTMLCanvasElement>): void => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const { row, dot } = at ?? { row: 0, dot: 0 };
+    const size = rows[row]?.scores.length ?? 1;
+    const go: Record<string, () => Place> = {
+      ArrowRight: () => ({ row, dot: at ? Math.min(size - 1, dot + 1) : 0 }),
+      ArrowLeft: () => ({ row, dot: Math.max(0, dot - 1) }),
+      ArrowDown: () => across(row + 1),
+      ArrowUp: () => across(row - 1),
+      Home: () => ({ row, dot: 0 }),
+      End: () => ({ row, dot: size - 1 }),
+    };
+    /** The dot of another row that is nearest in x. */
+    const across = (to: number): Place => {
+      const next = Math.max(0, Math.min(rows.length - 1, to));
+      const from = dots[row]?.x[dot] ?? 0;
+      const own = dots[next]?.x ?? new Float32Array();
+      let nearest = 0;
+      own.forEach((value, i) => {
+        if (Math.abs(value - from) < Math.abs((own[nearest] ?? 0) - from)) nearest = i;
+      });
+      return { row: next, dot: nearest };
+    };
+    const move = go[event.key];
+    if (move) setAt(move());
+    else if (event.key === "Enter" || event.key === " ") onSelect(textAt(rows, at));
+    else if (event.key === "Escape") {
+      setAt(null);
+      onSelect(null);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return (
+    <div class="liw-bee">
+      <div class="liw-bee-box" style={{ height: `${height}px` }}>
+        <canvas ref={base} style={{ height: `${height}px` }} />
+        {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: it takes keys */}
+        <canvas
+          ref={marks}
+          tabIndex={0}
+          role="application"
+          aria-label={`${rows.length} rows of dots, a dot a text; arrows move, Enter shows the text`}
+          data-lm-suppress-shortcuts="true"
+          style={{ height: `${height}px` }}
+          onPointerMove={(event) => {
+            const next = under(event.offsetX, event.offsetY);
+            if (next?.row !== at?.row || next?.dot !== at?.dot) setAt(next);
+          }}
+          onPointerLeave={() => setAt(null)}
+          onClick={(event) => {
+            const text = textAt(rows, under(event.offsetX, event.offsetY));
+            onSelect(text === selected ? null : text);
+          }}
+          onKeyDown={key}
+          onBlur={() => setAt(null)}
+        />
+      </div>
+      <p class="liw-pinned" aria-live="polite">
+        {at ? (
+          words(at, props)
+        ) : (
+          <span class="liw-muted">Point at a dot for its text and value.</span>
+        )}
+      </p>
+    </div>
+  );
+}
+
+function scale([low, high]: readonly [number, number], width: number): (score: number) => number {
+  const [from, to] = [NAMES + 8, width - RIGHT];
+  return (score) => from + ((score - low) * (to - from)) / (high - low);
+}
+
+function textAt(rows: readonly Group[], at: Place | null): number | null {
+  return at === null ? null : (rows[at.row]?.texts[at.dot] ?? null);
+}
+
+const EXCERPT = 90;
+
+function words(at: Place, { rows, data }: Props): string {
+  const group = rows[at.row];
+  const text = group?.texts[at.dot] ?? 0;
+  const count = group?.counts[at.dot] ?? 1;
+  const said = (data.texts[text] ?? "").replace(/\s+/g, " ");
+  const excerpt = said.length > EXCERPT ? `${said.slice(0, EXCERPT)}…` : said;
+  const times = count > 1 ? `, ${count} times` : "";
+  return `“${group?.name}”${times} in text ${text + 1}: ${signed(group?.scores[at.dot] ?? Number.NaN)} ${unitName(data.unit)} · ${excerpt}`;
+}
+
+function prepared(canvas: HTMLCanvasElement, width: number, height: number) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  const context = canvas.getContext("2d");
+  context?.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return context;
+}
+
+interface Drawing extends Props {
+  readonly width: number;
+  readonly height: number;
+  readonly x: (score: number) => number;
+  readonly reach: readonly [number, number];
+  readonly dots: readonly Dots[];
+}
+
+function draw(context: CanvasRenderingContext2D, drawing: Drawing): void {
+  const { data, rows, output, theme, byCount, width, height, x, reach, dots } = drawing;
+  const { ink } = PALETTES[theme];
+  context.font = FONT;
+  context.textBaseline = "middle";
+  for (const tick of ticks(...reach)) {
+    context.globalAlpha = tick === 0 ? 0.6 : 0.14;
+    context.fillStyle = css(ink);
+    context.fillRect(Math.round(x(tick)), TOP - 4, 1, height - TOP);
+    context.globalAlpha = 0.7;
+    context.textAlign = "center";
+    context.fillText(signed(tick), x(tick), 10);
+  }
+  const colour = colours(data, output, theme, byCount);
+  rows.forEach(({ name, texts, counts }, row) => {
+    const middle = TOP + (row + 0.5) * ROW;
+    context.globalAlpha = 1;
+    context.fillStyle = css(ink);
+    context.textAlign = "right";
+    context.fillText(name.length > 20 ? `${name.slice(0, 19)}…` : name, NAMES, middle, NAMES - 4);
+    context.globalAlpha = 0.08;
+    context.fillRect(NAMES + 8, middle, width - NAMES - 8, 1);
+    context.globalAlpha = 0.85;
+    const own = dots[row];
+    texts.forEach((text, i) => {
+      context.fillStyle = colour(text, counts[i] ?? 1);
+      context.beginPath();
+      context.arc(own?.x[i] ?? 0, middle + (own?.y[i] ?? 0), RADIUS, 0, 7);
+      context.fill();
+    });
+  });
+}
+
+/** Colour of a dot: by how often the text has the word, or by what the model says of it. */
+export function colours(
+  data: Collection,
+  output: number,
+  theme: Theme,
+  byCount: boolean,
+): (text: number, count: number) => string {
+  const palette = PALETTES[theme];
+  const cache = new Map<number, string>();
+  const kept = (key: number, make: () => Rgb): string => {
+    const known = cache.get(key) ?? css(make());
+    cache.set(key, known);
+    return known;
+  };
+  if (byCount) {
+    return (_, count) => {
+      const step = Math.min(count, 3);
+      return kept(step, () => over(palette.ink, 0.2 + 0.25 * step, palette.paper));
+    };
+  }
+  const count = data.texts.length;
+  const said = data.said.slice(output * count, (output + 1) * count);
+  const order = said.slice().sort();
+  const middle = order[Math.floor(count / 2)] ?? 0;
+  const limit = Math.max(middle - (order[0] ?? 0), (order.at(-1) ?? 0) - middle) || 1;
+  return (text) => {
+    const t = Math.round((20 * ((said[text] ?? middle) - middle)) / limit) / 20;
+    const hue = t < 0 ? palette.lowers : palette.raises;
+    const grey = over(palette.ink, 0.35, palette.paper);
+    return kept(t, () => over(hue, Math.min(1, 0.15 + 0.85 * Math.abs(t)), grey));
+  };
+}
+
+interface Marks extends Props {
+  readonly dots: readonly Dots[];
+  readonly at: Place | null;
+}
+
+/** A ring around every dot of the chosen text, and one around the dot pointed at. */
+function mark(context: CanvasRenderingContext2D, { rows, dots, theme, selected, at }: Marks): void {
+  context.strokeStyle = css(PALETTES[theme].ink);
+  const ring = (row: number, dot: number, radius: number, line: number): void => {
+    const own = dots[row];
+    context.lineWidth = line;
+    context.beginPath();
+    context.arc(own?.x[dot] ?? 0, TOP + (row + 0.5) * ROW + (own?.y[dot] ?? 0), radius, 0, 7);
+    context.stroke();
+  };
+  if (selected !== null) {
+    rows.forEach(({ texts }, row) => {
+      const dot = texts.indexOf(selected);
+      if (dot >= 0) ring(row, dot, RADIUS + 2, 2);
+    });
+  }
+  if (at) ring(at.row, at.dot, RADIUS + 3.5, 1.5);
+}

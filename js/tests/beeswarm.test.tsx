@@ -1,0 +1,81 @@
+import { act } from "preact/test-utils";
+import { afterEach, describe, expect, it } from "vitest";
+import widget from "../src/widgets/beeswarm";
+import { goldenData } from "./golden_collection";
+import { draw, KernelModel, wipe } from "./samples";
+
+afterEach(wipe);
+
+function model(more = {}): KernelModel {
+  const by = { kind: "word", groups: {} };
+  const own = { data: goldenData(), by, selected: null, output: 0, plot: "dots", color: "output" };
+  return new KernelModel({ ...own, least: 2, rows: 5, ...more });
+}
+
+function button(el: HTMLElement, name: string): HTMLButtonElement | undefined {
+  return [...el.querySelectorAll("button")].find((item) => item.textContent === name);
+}
+
+async function press(el: Element | null, key: string): Promise<void> {
+  const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+  await act(() => void el?.dispatchEvent(event));
+}
+
+describe("many texts", () => {
+  it("are walked with the keys, and one is shown in full", async () => {
+    const kernel = model();
+    const el = await draw(widget, kernel);
+    const canvas = el.querySelector("[role=application]");
+    await press(canvas, "ArrowRight");
+    const said = (): string => el.querySelector(".liw-bee .liw-pinned")?.textContent ?? "";
+    expect(said()).toMatch(/ in text \d+: [+−]/);
+    const before = said();
+    await press(canvas, "ArrowDown");
+    expect(said()).not.toBe(before);
+    await press(canvas, "Enter");
+    const text = kernel.get("selected") as number;
+    expect(el.querySelector(".liw-bee-text b")?.textContent).toBe(`Text ${text + 1}`);
+    const prompt = (kernel.get("data") as { texts: string[] }).texts[text];
+    expect(el.querySelector(".liw-text")?.textContent).toBe(prompt);
+    expect(el.querySelector("script")).toBeNull();
+    await press(canvas, "Escape");
+    expect(kernel.get("selected")).toBeNull();
+  });
+
+  it("are bars, too, of as many words as asked for", async () => {
+    const kernel = model();
+    const el = await draw(widget, kernel);
+    await act(() => button(el, "Bars")?.click());
+    expect(kernel.get("plot")).toBe("bars");
+    expect(el.querySelectorAll(".liw-ranking li")).toHaveLength(5);
+    await act(() =>
+      [...el.querySelectorAll("button")]
+        .find((b) => /Show more/.test(b.textContent ?? ""))
+        ?.click(),
+    );
+    expect(el.querySelectorAll(".liw-ranking li").length).toBeGreaterThan(5);
+  });
+
+  it("leave rare words out", async () => {
+    const el = await draw(widget, model({ least: 1000 }));
+    expect(el.querySelector(".liw-waiting")?.textContent).toBe("No words in so many texts.");
+  });
+
+  it("have a table that sorts", async () => {
+    const el = await draw(widget, model());
+    const fold = el.querySelector("details");
+    await act(() => {
+      if (fold) fold.open = true;
+      fold?.dispatchEvent(new Event("toggle"));
+    });
+    const names = (): (string | null | undefined)[] =>
+      [...el.querySelectorAll("tbody th")].map((cell) => cell.textContent);
+    await act(() => el.querySelector<HTMLElement>("[data-column=token] button")?.click());
+    expect(names()).toEqual(names().toSorted((a, b) => (a ?? "").localeCompare(b ?? "")));
+  });
+
+  it("say so where there is nothing", async () => {
+    const el = await draw(widget, new KernelModel({ data: {} }));
+    expect(el.textContent).toBe("There is nothing to show.");
+  });
+});
