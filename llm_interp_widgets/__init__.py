@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         generate,
         generation,
         interactions,
+        lime,
         load,
         waterfall,
         wrap,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.widgets.beeswarm import Beeswarm
     from llm_interp_widgets.widgets.compare import Compare
     from llm_interp_widgets.widgets.generation_view import GenerationView
+    from llm_interp_widgets.widgets.lime_view import LimeView
     from llm_interp_widgets.widgets.save import save_html
     from llm_interp_widgets.widgets.shap_bar import ShapBar
     from llm_interp_widgets.widgets.shap_force import ShapForce
@@ -68,6 +70,7 @@ _HOMES = {
         "generate",
         "generation",
         "interactions",
+        "lime",
         "load",
         "waterfall",
         "wrap",
@@ -79,6 +82,7 @@ _HOMES = {
     "widgets.beeswarm": ("Beeswarm",),
     "widgets.compare": ("Compare",),
     "widgets.generation_view": ("GenerationView",),
+    "widgets.lime_view": ("LimeView",),
     "widgets.save": ("save_html",),
     "widgets.shap_bar": ("ShapBar",),
     "widgets.shap_force": ("ShapForce",),
@@ -95,6 +99,7 @@ __all__ = [
     "Generate",
     "GenerationView",
     "Interactions",
+    "LimeView",
     "LogProb",
     "Logit",
     "Masked",
@@ -116,6 +121,7 @@ __all__ = [
     "generate",
     "generation",
     "interactions",
+    "lime",
     "load",
     "methods",
     "save_html",

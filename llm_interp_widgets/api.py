@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.widgets.beeswarm import Beeswarm
     from llm_interp_widgets.widgets.compare import Compare
     from llm_interp_widgets.widgets.generation_view import GenerationView
+    from llm_interp_widgets.widgets.lime_view import LimeView
     from llm_interp_widgets.widgets.shap_bar import ShapBar
     from llm_interp_widgets.widgets.shap_force import ShapForce
     from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
@@ -63,6 +64,7 @@ __all__ = [
     "generate",
     "generation",
     "interactions",
+    "lime",
     "load",
     "waterfall",
     "wrap",
@@ -328,6 +330,28 @@ def bar(source: Any, *, index: int | None = None, output: int = 0) -> ShapBar | 
     return _shown(ShapBar, source, index, output)
 
 
+def lime(source: Any, *, output: int = 0) -> LimeView:  # noqa: ANN401
+    """Show LIME's linear model: weights, R², the masked texts, and what it gets wrong.
+
+    Args:
+        source: A widget from ``explain``, live while it streams, an ``Attribution``, or a saved
+            one, of ``method="lime"``. Several labels at once: ``target=["negative", "positive"]``.
+        output: Which output is shown first.
+
+    Raises:
+        ResultError: The scores are another method's.
+        ParameterError: Something else was passed.
+
+    Example:
+        >>> lime(explain(lm, "a fine film", ["negative", "positive"], "lime"))  # doctest: +SKIP
+    """
+    from llm_interp_widgets.widgets.lime_view import (  # noqa: PLC0415 - Jupyter on demand
+        LimeView,
+    )
+
+    return _shown(LimeView, source, None, output)
+
+
 def beeswarm(
     sources: Any,  # noqa: ANN401 - checked
     by: By | Mapping[str, Sequence[str]] = "word",
@@ -385,7 +409,7 @@ def _are_many(source: object) -> bool:
     if isinstance(source, list | tuple):
         return True
     data = getattr(source, "data", None)
-    return hasattr(source, "base_values") and is_batch(data)
+    return data is not None and hasattr(source, "base_values") and is_batch(data)
 
 
 def generate(

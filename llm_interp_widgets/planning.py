@@ -158,6 +158,7 @@ def _result(about: About, look: Progress) -> Attribution:
         standard_error=merged.standard_error,
         spread=merged.spread,
         fit=merged.fit,
+        neighbourhood=merged.neighbourhood,
         exact=last.exact and last.final,
         converged=last.converged,
         seconds=look.seconds,

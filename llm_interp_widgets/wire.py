@@ -163,6 +163,24 @@ class Cancel(TypedDict):
     job: str
 
 
+class NeighbourhoodData(TypedDict):
+    """What a local linear model was fitted to.
+
+    ``places`` says which inputs the features are. ``masks`` (samples x features) is packed, eight
+    to a byte, the first in the highest bit; ``values`` (samples x outputs), ``proximity``
+    (samples), ``intercept`` and ``fit`` (outputs; weighted R²) are float32. ``samples`` is 0 where
+    the neighbourhood was not kept.
+    """
+
+    samples: int
+    places: list[int]
+    masks: bytes
+    values: bytes
+    proximity: bytes
+    intercept: bytes
+    fit: bytes
+
+
 class CollectionData(TypedDict):
     """Explanations of many texts.
 
@@ -242,7 +260,7 @@ def unpack(buffer: bytes | memoryview, shape: Sequence[int]) -> npt.NDArray[np.f
 
 _MESSAGES: tuple[type, ...] = (
     TokenInfo, Fact, ErrorInfo, Subject, JobState, Snapshot, Chunk, Ready, Ack, Cancel,
-    Alternatives, AskContrast, CollectionData,
+    Alternatives, AskContrast, NeighbourhoodData, CollectionData,
 )  # fmt: skip
 _ALIASES: dict[str, Any] = {"Status": Status, "Verdict": Verdict, "Level": Level, "Unit": Unit}
 _SCALARS: dict[Any, str] = {

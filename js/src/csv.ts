@@ -1,6 +1,7 @@
 /** The table as CSV, with full precision, for a spreadsheet or pandas. */
 
 import type { Group } from "./collection";
+import type { Neighbourhood, Sample } from "./neighbourhood";
 import type { Subject } from "./protocol.gen";
 import { isAbsent, type Readings, Z95 } from "./readings";
 import type { Row } from "./store";
@@ -47,6 +48,18 @@ export function columnsCsv(
     [i, quoted(piece), ...columns.map((column) => cell(column[i]))].join(","),
   );
   return csv(["position", "token", ...labels.map(quoted)].join(","), lines);
+}
+
+/** A row for each masked text, a column for each piece: 1 where it was on. */
+export function samplesCsv(subject: Subject, seen: Neighbourhood, all: readonly Sample[]): Blob {
+  const head = ["model", "linear_model", "proximity"];
+  const pieces = seen.places.map((place) => quoted(subject.inputs[place]?.text ?? ""));
+  const lines = all.map(({ index, said, predicted, proximity }) =>
+    [said, predicted, proximity, ...seen.places.map((_, i) => Number(seen.isOn(index, i)))].join(
+      ",",
+    ),
+  );
+  return csv([...head, ...pieces].join(","), lines);
 }
 
 /** A row for each word, place or group. */

@@ -111,6 +111,17 @@ export interface AskContrast {
   alternative: number;
 }
 
+/** What a local linear model was fitted to. */
+export interface NeighbourhoodData {
+  samples: number;
+  places: number[];
+  masks: DataView;
+  values: DataView;
+  proximity: DataView;
+  intercept: DataView;
+  fit: DataView;
+}
+
 /** Explanations of many texts. */
 export interface CollectionData {
   protocol: number;

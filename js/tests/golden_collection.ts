@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const FILE = join(import.meta.dirname, "..", "..", "tests", "golden", "collection.json");
+const FILE = join(import.meta.dirname, "..", "..", "tests", "results", "golden_collection.json");
 export const GOLDEN = JSON.parse(readFileSync(FILE, "utf8")) as {
   data: Record<string, unknown>;
   rows: Record<string, [string, number, number, number, number][]>;

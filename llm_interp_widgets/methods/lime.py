@@ -25,6 +25,7 @@ from llm_interp_widgets.methods._perturbation import (
     positive,
 )
 from llm_interp_widgets.methods.base import Card
+from llm_interp_widgets.results.neighbourhood import Neighbourhood
 from llm_interp_widgets.results.partial import Partial
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ class Lime:
                 scores=columns(task, fit.slopes),
                 standard_error=columns(task, fit.standard_error),
                 fit=fit.r2,
+                neighbourhood=Neighbourhood(
+                    on[:done], values[:done], weights[:done], fit.intercept
+                ),
                 base_values=empty,
                 output_values=full,
                 done=done,

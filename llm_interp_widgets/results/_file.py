@@ -41,7 +41,13 @@ _UNREADABLE = (
 )
 
 
-def write(path: str | os.PathLike[str], result: Any, kind: str, arrays: Sequence[str]) -> Path:  # noqa: ANN401 - any result
+def write(
+    path: str | os.PathLike[str],
+    result: Any,  # noqa: ANN401 - any result
+    kind: str,
+    arrays: Sequence[str],
+    nested: Mapping[str, Sequence[str]] | None = None,
+) -> Path:
     """Write a result to one file, atomically.
 
     Args:
@@ -49,27 +55,32 @@ def write(path: str | os.PathLike[str], result: Any, kind: str, arrays: Sequence
         result: A dataclass of arrays, tokens, plain values and small dataclasses.
         kind: Of result; ``read`` asks for the same.
         arrays: Names of the fields that are arrays, or ``None``.
+        nested: Names of fields that are small dataclasses of arrays, or ``None``, and theirs.
 
     Raises:
         ResultError: The file cannot be written.
     """
     header = {"format": FORMAT, "kind": kind}
-    names = [field.name for field in fields(result) if field.name not in arrays]
+    parts = nested or {}
+    names = [f.name for f in fields(result) if f.name not in arrays and f.name not in parts]
     header |= {name: _plain(getattr(result, name)) for name in names}
     data = {name: a for name in arrays if (a := getattr(result, name)) is not None}
+    for outer, inner in parts.items():
+        if (part := getattr(result, outer)) is not None:
+            data |= {f"{outer}.{name}": getattr(part, name) for name in inner}
     data["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     target = Path(path).expanduser()
-    part = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
+    beside = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with part.open("xb") as file:
+        with beside.open("xb") as file:
             np.savez_compressed(file, **data)
-        part.replace(target)
+        beside.replace(target)
     except OSError as error:
         raise ResultError(
             f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
     return target
 
 
@@ -80,7 +91,7 @@ def read(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any
         path: Of the file.
         kind: What it must hold.
         build: Makes the result from its fields; ``inputs`` and ``outputs`` are tokens again,
-            other small dataclasses are dictionaries.
+            other small dataclasses are dictionaries, nested arrays too.
 
     Raises:
         ResultError: The file is missing, damaged, too new, or something else.
@@ -108,8 +119,11 @@ def read(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any
     try:
         for name in ("inputs", "outputs"):
             header[name] = tuple(Token(**token) for token in header[name])
+        for name in [name for name in data if "." in name]:
+            outer, inner = name.split(".", 1)
+            header.setdefault(outer, {})[inner] = data.pop(name)
         return build(data | header)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ResultError(f"{str(path)!r} is damaged: {error}.") from error
 
 

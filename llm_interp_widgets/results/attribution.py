@@ -17,6 +17,8 @@ from llm_interp_widgets.errors import ResultError
 from llm_interp_widgets.results import _file, interop
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.grouping import grouped
+from llm_interp_widgets.results.neighbourhood import ARRAYS as _SEEN
+from llm_interp_widgets.results.neighbourhood import Neighbourhood
 from llm_interp_widgets.results.partial import Partial
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class Attribution:
             much the choice of filler matters. ``None`` with a single filler.
         fit: (output,) weighted R² of the local linear model whose slopes the scores are;
             ``None`` if the method fits none.
+        neighbourhood: What that model was fitted to, where the method keeps it.
         completeness_gap: (output,) |Σ scores − (output − base)| / |output − base|.
         additive: The scores are shares of output − base: those of a coarser piece are their
             sum. Where they are not, the completeness gap says nothing.
@@ -116,6 +119,7 @@ class Attribution:
     standard_error: Float32[ndarray, "output input"] | None = None
     spread: Float32[ndarray, "output input"] | None = None
     fit: Float64[ndarray, " output"] | None = None
+    neighbourhood: Neighbourhood | None = None
     additive: bool = True
     effect: bool = True
     exact: bool = False
@@ -189,6 +193,7 @@ class Attribution:
             standard_error=self.standard_error,
             spread=self.spread,
             fit=self.fit,
+            neighbourhood=self.neighbourhood,
             base_values=self.base_values,
             output_values=self.output_values,
             done=max(self.evaluations, 1),
@@ -235,6 +240,7 @@ class Attribution:
         return replace(
             self,
             inputs=inputs,
+            neighbourhood=None,
             scores=summed(self.scores),
             standard_error=None if self.standard_error is None else summed(self.standard_error),
             spread=None if self.spread is None else summed(self.spread),
@@ -340,7 +346,7 @@ class Attribution:
         Raises:
             ResultError: The file cannot be written.
         """
-        return _file.write(path, self, _KIND, _ARRAYS)
+        return _file.write(path, self, _KIND, _ARRAYS, {"neighbourhood": _SEEN})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Attribution:
@@ -349,9 +355,15 @@ class Attribution:
         Raises:
             ResultError: The file is missing, damaged, too new, or something else.
         """
-        return _file.read(
-            path, _KIND, lambda saved: cls(**saved | {"model": ModelInfo(**saved["model"])})
-        )
+
+        def build(saved: dict[str, Any]) -> Attribution:
+            seen = saved.pop("neighbourhood", None)
+            return cls(
+                **saved | {"model": ModelInfo(**saved["model"])},
+                neighbourhood=None if seen is None else Neighbourhood(**seen),
+            )
+
+        return _file.read(path, _KIND, build)
 
 
 def _imported(model: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64
     from numpy import ndarray
 
+    from llm_interp_widgets.results.neighbourhood import Neighbourhood
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
@@ -28,6 +30,7 @@ class Partial:
         spread: Standard deviation of the scores over the fillers, same shape.
         fit: Weighted R² of the local linear model, for all outputs; ``None`` if the method
             fits none.
+        neighbourhood: What that model was fitted to.
         base_values: Target with every feature switched off, for all outputs.
         output_values: Target on the prompt as it is, for all outputs.
         done: Work finished, in the method's own unit.
@@ -44,6 +47,7 @@ class Partial:
     standard_error: Float32[ndarray, "rows input"] | None = None
     spread: Float32[ndarray, "rows input"] | None = None
     fit: Float64[ndarray, " output"] | None = None
+    neighbourhood: Neighbourhood | None = None
     base_values: Float64[ndarray, " output"] | None = None
     output_values: Float64[ndarray, " output"] | None = None
     done: int = 0
@@ -67,6 +71,7 @@ class Merged:
     standard_error: Float32[ndarray, "output input"] | None = None
     spread: Float32[ndarray, "output input"] | None = None
     fit: Float64[ndarray, " output"] | None = None
+    neighbourhood: Neighbourhood | None = None
     base_values: Float64[ndarray, " output"]
     output_values: Float64[ndarray, " output"]
     last: Partial = field(default_factory=lambda: Partial(scores=_absent(0, 0)))
@@ -85,6 +90,7 @@ class Merged:
             standard_error=self._rows(self.standard_error, partial.row, partial.standard_error),
             spread=self._rows(self.spread, partial.row, partial.spread),
             fit=self.fit if partial.fit is None else np.array(partial.fit, dtype=np.float64),
+            neighbourhood=partial.neighbourhood or self.neighbourhood,
             base_values=_newer(partial.base_values, self.base_values),
             output_values=_newer(partial.output_values, self.output_values),
             last=partial,

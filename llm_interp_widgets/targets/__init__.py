@@ -103,6 +103,8 @@ def _named(target: TargetLike, reading: Reading) -> Target:
         target = int(target)
     if isinstance(target, str) and kind == "encoder":
         return Similarity(target)
+    if isinstance(target, list | tuple) and kind == "classifier":
+        return Logit(tuple(target))
     if isinstance(target, str | int) and not isinstance(target, bool):
         return Logit(target) if kind == "classifier" else LogProb(target)
     known = LogProb | Logit | Prob | Contrast | Generate | Masked | Similarity

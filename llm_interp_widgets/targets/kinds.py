@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from llm_interp_widgets.text.tokens import Prompt
 
 Named = str | int
+Several = Named | Sequence[Named]
+"""Several labels of a classifier: an output row for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,11 @@ class LogProb:
     """Log-probability of a continuation (the sum over its tokens) or of a label.
 
     Attributes:
-        x: A continuation, a token id, a label's name or a class index.
+        x: A continuation, a token id, a label's name or a class index;
+            or, for classifiers, a list of labels: an output row for each.
     """
 
-    x: Named
+    x: Several
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,11 @@ class Logit:
     """Raw score of one token or label, before normalisation.
 
     Attributes:
-        x: One token (text or id), a label's name or a class index.
+        x: One token (text or id), a label's name or a class index;
+            or, for classifiers, a list of labels: an output row for each.
     """
 
-    x: Named
+    x: Several
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,11 @@ class Prob:
     """Probability of a continuation (the product over its tokens) or of a label.
 
     Attributes:
-        x: A continuation, a token id, a label's name or a class index.
+        x: A continuation, a token id, a label's name or a class index;
+            or, for classifiers, a list of labels: an output row for each.
     """
 
-    x: Named
+    x: Several
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Similarity:
 
 CustomTarget = Callable[["Float[Tensor, 'row vocabulary']"], "Float[Tensor, ' row']"]
 Target = LogProb | Logit | Prob | Contrast | Generate | Masked | Similarity | CustomTarget
-TargetLike = Target | Named | None
+TargetLike = Target | Several | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from llm_interp_widgets.results.attribution import Unit
-    from llm_interp_widgets.targets.kinds import CustomTarget, Named, Reading
+    from llm_interp_widgets.targets.kinds import CustomTarget, Named, Reading, Several
 
 
 def ask_label(
@@ -30,11 +31,11 @@ def ask_label(
     """
     match target:
         case Logit(x):
-            return _label("logit", x, reading)
+            return _labels("logit", x, reading)
         case LogProb(x):
-            return _label("log_prob", x, reading)
+            return _labels("log_prob", x, reading)
         case Prob(x):
-            return _label("prob", x, reading)
+            return _labels("prob", x, reading)
         case Contrast(a, b, after):
             if after:
                 raise TargetError(
@@ -51,19 +52,26 @@ def ask_label(
             return ask_custom(custom, reading, lambda logits: logits[:, 0])
 
 
-def _label(unit: Unit, x: Named, reading: Reading) -> Question:
+def _labels(unit: Unit, x: Several, reading: Reading) -> Question:
+    """One output a label; several where a list of labels is asked for."""
     lm = reading.lm
-    index, single = _index(x, reading), len(lm.labels) == 1
-    if unit != "logit" and single:
+    named = [x] if isinstance(x, str) or not isinstance(x, Sequence) else list(x)
+    indices = [_index(one, reading) for one in named]
+    if not indices or len(set(indices)) < len(indices):
+        raise TargetError(
+            f"target={list(named)!r} must name at least one label, and each once. "
+            f"Labels of {lm.name}: {', '.join(map(repr, lm.labels))}."
+        )
+    if unit != "logit" and len(lm.labels) == 1:
         raise TargetError(f"{lm.name} has one output and no probabilities; use Logit(0) or None.")
     independent = lm.model.config.problem_type == "multi_label_classification"
     normalise = _independent if independent else _exclusive
-    readout = Readout((), 1, lambda logits: normalise(logits[:, 0], unit)[:, [index]])
-    name = lm.labels[index]
-    return Question(
-        (readout,), (reading.answer(name, index),), "value" if single else unit, quoted(name),
-        reading.prompt,
-    )  # fmt: skip
+    readout = Readout((), 1, lambda logits: normalise(logits[:, 0], unit)[:, indices])
+    names = [lm.labels[index] for index in indices]
+    outputs = tuple(reading.answer(name, i) for name, i in zip(names, indices, strict=True))
+    words = ", ".join(map(quoted, names))
+    shown = "value" if len(lm.labels) == 1 else unit
+    return Question((readout,), outputs, shown, words, reading.prompt)
 
 
 def _contrast(a: Named, b: Named, reading: Reading) -> Question:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from llm_interp_widgets.results.attribution import Unit
-    from llm_interp_widgets.targets.kinds import CustomTarget, Named, Reading
+    from llm_interp_widgets.targets.kinds import CustomTarget, Named, Reading, Several
 
 
 def ask_words(
@@ -67,7 +67,7 @@ def ask_words(
             return ask_custom(custom, reading, lambda logits: logits[:, -1])
 
 
-def _said(unit: Unit, x: Named, reading: Reading) -> Question:
+def _said(unit: Unit, x: Several, reading: Reading) -> Question:
     ids = _ids(x, reading)
     tokenizer = reading.lm.tokenizer
     if unit == "logit" and len(ids) != 1:
@@ -136,7 +136,7 @@ def _generate(n: int, reading: Reading) -> Question:
     return Question((readout,), tuple(outputs), "log_prob", words, prompt)
 
 
-def _ids(x: Named, reading: Reading) -> tuple[int, ...]:
+def _ids(x: Several, reading: Reading) -> tuple[int, ...]:
     """Return how the model would say ``x``, checked against what it can say and hold."""
     lm = reading.lm
     if isinstance(x, Integral) and not isinstance(x, bool):
@@ -188,5 +188,5 @@ def _token_log_probs(logits: Tensor, ids: tuple[int, ...]) -> Tensor:
     return picked - logits.logsumexp(-1)
 
 
-def _text(x: Named, ids: tuple[int, ...], reading: Reading) -> str:
+def _text(x: Several, ids: tuple[int, ...], reading: Reading) -> str:
     return x if isinstance(x, str) else "".join(token_name(reading.lm.tokenizer, i) for i in ids)

@@ -15,7 +15,7 @@ from llm_interp_widgets.results.attribution import Attribution, ModelInfo
 from llm_interp_widgets.results.collection import Collection
 from llm_interp_widgets.text.tokens import Token
 
-GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "collection.json"
+GOLDEN = Path(__file__).resolve().parent / "golden_collection.json"
 WORDS = ["good", "Bad", "film", "a", "👩‍💻", "</script>", "не", "funny"]
 
 

@@ -38,7 +38,7 @@ interface Props {
   readonly connection: Connection;
   readonly Stage: (props: StageProps) => JSX.Element;
   /** Folds of the view's own. */
-  readonly Folds?: (props: StageProps) => JSX.Element;
+  readonly Folds?: (props: StageProps) => JSX.Element | null;
   /** Lets the reader choose an output, where the picture itself does not. */
   readonly Choice?: (props: OutputsProps) => JSX.Element | null;
   /** What is shown, where it is not the connection's first job as it is. */
