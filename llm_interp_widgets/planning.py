@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 from llm_interp_widgets.errors import ParameterError
 from llm_interp_widgets.jobs import Job
 from llm_interp_widgets.methods import make
+from llm_interp_widgets.methods._without import said_without
 from llm_interp_widgets.methods.base import Task
 from llm_interp_widgets.models.baselines import settle
 from llm_interp_widgets.models.baselines import words as baseline_words
@@ -24,6 +25,7 @@ from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.results import describe
 from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.describe import About
+from llm_interp_widgets.results.partial import Merged
 from llm_interp_widgets.targets import ask
 from llm_interp_widgets.text.features import pieces, require_features
 
@@ -106,7 +108,11 @@ def plan(
     def run(stop: threading.Event) -> Iterator[Partial]:
         shared = {} if memo is None else memo
         task = Task(lm.stoppable(stop), question.prompt, columns, question, int(seed), shared)
-        return chosen.run(task)
+        merged = Merged.empty(len(about.outputs), len(about.inputs))
+        for partial in chosen.run(task):
+            merged = merged.merge(partial)
+            told = said_without(task, about, merged, settings) if partial.final else ()
+            yield replace(partial, without=told)
 
     shape = (len(question.outputs), len(columns))
     return about, Job(run, shape, lambda look: _result(about, look))
@@ -159,6 +165,7 @@ def _result(about: About, look: Progress) -> Attribution:
         spread=merged.spread,
         fit=merged.fit,
         neighbourhood=merged.neighbourhood,
+        without=merged.without,
         exact=last.exact and last.final,
         converged=last.converged,
         seconds=look.seconds,

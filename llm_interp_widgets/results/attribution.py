@@ -96,6 +96,8 @@ class Attribution:
         title: The method's name in a heading.
         caution: What the scores must not be taken for.
         off: How pieces were switched off, in words; empty for gradient methods.
+        without: For each output, what the model would have said without the pieces that mattered
+            most, in words; empty where that is not known.
         note: What looked like a slip in the question; empty if nothing did.
         params: Its parameters, as plain JSON values; "auto" is resolved.
         granularity: What was switched off together.
@@ -129,6 +131,7 @@ class Attribution:
     caution: str = ""
     off: str = ""
     note: str = ""
+    without: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     granularity: str = "token"
     target: str
@@ -194,6 +197,7 @@ class Attribution:
             spread=self.spread,
             fit=self.fit,
             neighbourhood=self.neighbourhood,
+            without=self.without,
             base_values=self.base_values,
             output_values=self.output_values,
             done=max(self.evaluations, 1),
@@ -241,6 +245,7 @@ class Attribution:
             self,
             inputs=inputs,
             neighbourhood=None,
+            without=(),
             scores=summed(self.scores),
             standard_error=None if self.standard_error is None else summed(self.standard_error),
             spread=None if self.spread is None else summed(self.spread),
@@ -358,6 +363,7 @@ class Attribution:
 
         def build(saved: dict[str, Any]) -> Attribution:
             seen = saved.pop("neighbourhood", None)
+            saved["without"] = tuple(saved.get("without", ()))
             return cls(
                 **saved | {"model": ModelInfo(**saved["model"])},
                 neighbourhood=None if seen is None else Neighbourhood(**seen),

@@ -140,17 +140,14 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
         row: Which output.
     """
     scores = merged.scores[row] if len(merged.scores) else np.zeros(0)
-    if merged.last.preview or not scores.size or not np.isfinite(scores).all():
+    sure = _sure(about, merged, row)
+    if sure is None:
         return ""
+    if not sure.any():
+        return "No single piece can be told from no effect at all."
     error = np.zeros_like(scores)
     if merged.standard_error is not None:
         error = merged.standard_error[row]
-    if not np.isfinite(error).all():
-        return ""
-    feature = np.array([not token.special for token in about.inputs])
-    sure = feature & (np.abs(scores) > Z95 * error) & (scores != 0)
-    if not sure.any():
-        return "No single piece can be told from no effect at all."
     order = [int(i) for i in np.argsort(-np.abs(scores)) if sure[i]]
     if not about.effect:
         return _ranking(about, order)
@@ -166,7 +163,7 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
     ]
     if rivals and error[best] > 0:
         names = [quoted(about.inputs[i].text) for i in [best, *rivals[:2]]]
-        return f"{', '.join(names[:-1])} and {names[-1]} pushed most {verb} {outcome}."
+        return f"{_listed(names)} pushed most {verb} {outcome}.{_told(merged, row)}"
     text = (
         f"{quoted(about.inputs[best].text)} pushed hardest {verb} {outcome} "
         f"({_signed(scores[best])} {UNIT_NAMES[about.unit]})"
@@ -175,7 +172,64 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
     if against is not None and abs(scores[against]) >= abs(scores[best]) / 10:
         text += f"; {quoted(about.inputs[against].text)} pushed the other way"
         text += f" ({_signed(scores[against])})"
-    return text + "."
+    return f"{text}.{_told(merged, row)}"
+
+
+def leading(about: About, merged: Merged, row: int = 0) -> tuple[int, ...]:
+    """Return the pieces without which the answer is worth knowing: at most three.
+
+    They are the one with the largest score, and those that push the same way at least half as
+    hard; none if not even their signs are sure, or a score is no effect.
+    """
+    sure = _sure(about, merged, row)
+    if sure is None or not sure.any() or not about.effect:
+        return ()
+    scores = merged.scores[row]
+    order = [int(i) for i in np.argsort(-np.abs(scores)) if sure[i]]
+    best = scores[order[0]]
+    along = [i for i in order if scores[i] * best > 0 and abs(scores[i]) >= abs(best) / 2]
+    return tuple(along[:3])
+
+
+def without(about: About, pieces: Sequence[int], now: str, then: str | None) -> str:
+    """Return what the model would have said without some pieces.
+
+    Args:
+        about: What is explained.
+        pieces: Which inputs were switched off.
+        now: What it says of the text as it is.
+        then: What it says without them; ``None`` for different things, but never ``now``.
+    """
+    names = _listed([quoted(about.inputs[i].text) for i in pieces])
+    if then is None:
+        return f"Without {names} it would not have said {quoted(now)}."
+    if now == then:
+        return f"Without {names} it would still have said {quoted(then)}."
+    return f"Without {names} it would have said {quoted(then)}, not {quoted(now)}."
+
+
+def _told(merged: Merged, row: int) -> str:
+    told = merged.without[row] if row < len(merged.without) else ""
+    return f" {told}" if told else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _sure(about: About, merged: Merged, row: int) -> ndarray | None:
+    """Which pieces' 95 % intervals leave zero out; ``None`` where not all is known."""
+    scores = merged.scores[row] if len(merged.scores) else np.zeros(0)
+    if merged.last.preview or not scores.size or not np.isfinite(scores).all():
+        return None
+    error = np.zeros_like(scores)
+    if merged.standard_error is not None:
+        error = merged.standard_error[row]
+    if not np.isfinite(error).all():
+        return None
+    feature = np.array([not token.special for token in about.inputs])
+    found: ndarray = feature & (np.abs(scores) > Z95 * error) & (scores != 0)
+    return found
 
 
 def off_words(params: Mapping[str, Any], names: Sequence[str]) -> str:

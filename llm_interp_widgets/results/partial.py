@@ -38,6 +38,8 @@ class Partial:
         evaluations: Inputs scored by the model so far.
         preview: Scores of a cheaper stand-in that later partials replace.
         final: Nothing comes after this one.
+        without: For each output, what the model would have said without the pieces that
+            mattered most, in words; empty where that is not known.
         exact: The scores are the method's definition, not an estimate.
         converged: Whether the estimate reached what was asked; ``None``: not applicable.
     """
@@ -55,6 +57,7 @@ class Partial:
     evaluations: int = 0
     preview: bool = False
     final: bool = False
+    without: tuple[str, ...] = ()
     exact: bool = False
     converged: bool | None = None
 
@@ -74,6 +77,7 @@ class Merged:
     neighbourhood: Neighbourhood | None = None
     base_values: Float64[ndarray, " output"]
     output_values: Float64[ndarray, " output"]
+    without: tuple[str, ...] = ()
     last: Partial = field(default_factory=lambda: Partial(scores=_absent(0, 0)))
 
     @classmethod
@@ -93,6 +97,7 @@ class Merged:
             neighbourhood=partial.neighbourhood or self.neighbourhood,
             base_values=_newer(partial.base_values, self.base_values),
             output_values=_newer(partial.output_values, self.output_values),
+            without=partial.without or self.without,
             last=partial,
         )
 

@@ -28,8 +28,11 @@ TOKEN = ".liw-text [data-index='{}']"
 def view(
     texts=PARIS, scores=SCORES, *, outputs=(" Paris",), bundle="token_highlighter", **state
 ) -> View:
+    starts = [0, *itertools.accumulate(map(len, texts))]
+
     def token(text, position):
-        place = {"start": 0, "end": len(text), "position": position, "size": 1}
+        start = starts[position]
+        place = {"start": start, "end": start + len(text), "position": position, "size": 1}
         return {"text": text, "special": False, "role": None, **place}
 
     shape = (len(outputs), len(texts))
@@ -124,7 +127,7 @@ def test_hostile_text_is_text(show):
 
 
 def test_two_views_do_not_disturb_each_other(show):
-    page = show(view(), view(scores=[-s for s in SCORES]))
+    page = show(view(), view([*PARIS, " not"], scores=[-s for s in SCORES]))
     page.locator(TOKEN.format(1)).nth(1).click()
     assert page.locator("[aria-selected=true]").count() == 1
     assert page.locator("style[data-liw]").count() == 1

@@ -189,3 +189,29 @@ def test_plots_beside_a_running_job_follow_it_through_a_reload(lab, axe):
     for theme in lab.THEMES:
         lab.theme(theme)
         assert axe(lab.page, ".jp-OutputArea-output:has(.liw-force)") == [], theme
+
+
+STORY = """from IPython.display import display
+text = "The plot is dull but the actors are wonderful."
+g = liw.generate(lm, text, 4, evaluations=60)
+near = liw.explain(lm, text, " It", "lime", evaluations=120)
+many = liw.beeswarm([liw.attribute(lm, t, " It", "occlusion") for t in (text, text[:20], "It is")])
+views = g, liw.waterfall(g), liw.compare([g, g]), liw.lime(near), many
+display(*views)"""
+
+
+def test_what_was_nearly_written_is_explained_live_and_views_are_linked(lab, axe):
+    lab.open(SETUP, STORY)
+    lab.output(FINISHED).nth(3).wait_for(timeout=180_000)
+    lab.output(".liw-gen-candidates button").first.click()
+    lab.until("print(len(g.contrasts))", "1")
+    assert lab.python("print(g.results(60)[1].target)").count("rather than") == 1
+    lab.output("h2:has-text('rather than')").wait_for(timeout=20_000)
+    lab.output(".liw-gen-candidates button[aria-pressed=true]").click()
+    lab.output(".liw-wf-steps button").first.click()
+    pinned = lab.python("print(views[1].selected)")
+    lab.until("print(g.selected, views[2].selected, views[3].selected)", " ".join([pinned] * 3))
+    for theme in lab.THEMES:
+        lab.theme(theme)
+        assert axe(lab.page, ".jp-OutputArea-output:has(.liw-gen)") == [], theme
+        lab.page.screenshot(path=f"build/lab-{theme.replace(' ', '-')}.png", full_page=True)

@@ -47,12 +47,12 @@ def test_windows_cover_every_feature_and_end_with_the_text(features):
 
 
 def test_a_score_is_absent_until_all_its_windows_are_known(tiny_lm):
-    from llm_interp_widgets.api import _plan
     from llm_interp_widgets.jobs import run_here
+    from llm_interp_widgets.planning import plan
 
     text = "The capital of France is Paris, and the capital of Japan is Tokyo"
     params = {"window": 3, "filler": [" of", "."]}
-    job, _ = _plan(tiny_lm(), text, 3, "occlusion", "token", 0, params)
+    _, job = plan(tiny_lm(), text, 3, "occlusion", "token", 0, params)
     looks = []
     job.observe(looks.append)
     last = run_here(job).result()

@@ -205,7 +205,7 @@ def test_an_exact_run_out_of_time_is_a_preview_and_says_so(tiny_lm):
 
 
 def test_no_partial_takes_scores_away(tiny_lm):
-    job, _ = _plan_of(tiny_lm())
+    _, job = _plan_of(tiny_lm())
     looks = []
     job.observe(looks.append)
     from llm_interp_widgets.jobs import run_here
@@ -216,9 +216,9 @@ def test_no_partial_takes_scores_away(tiny_lm):
 
 
 def _plan_of(lm):
-    from llm_interp_widgets.api import _plan
+    from llm_interp_widgets.planning import plan
 
-    return _plan(lm, TEXT, None, "shapley", "token", 0, {"evaluations": "all"})
+    return plan(lm, TEXT, None, "shapley", "token", 0, {"evaluations": "all"})
 
 
 def test_seconds_stop_a_run(tiny_lm):

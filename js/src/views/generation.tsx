@@ -106,7 +106,7 @@ function Stage(props: StageProps): JSX.Element {
       {failure?.name && <Failure error={failure} />}
       <p class={row === null ? "liw-pinned liw-muted" : "liw-pinned"} aria-live="polite">
         {row === null
-          ? "Point at a piece of the prompt for its value; click or Enter pins it."
+          ? "Point at a piece for its value; click or Enter pins it."
           : words(row.cell, row.subject, row.rows)}
       </p>
       <p class="liw-legend">
@@ -176,7 +176,7 @@ function Written({ main, from, count, column, onShow }: WrittenProps): JSX.Eleme
   const scores = Float32Array.from(rows, (row) => row?.scores[column ?? -1] ?? Number.NaN);
   return (
     <TokenText
-      name="Written text"
+      name="Written"
       subject={turned}
       output={0}
       labels={labels}

@@ -5,13 +5,14 @@ import { styleOfJob } from "../styles";
 import legend from "../styles/legend.css";
 import limit from "../styles/limit.css";
 import outputs from "../styles/outputs.css";
+import piece from "../styles/piece.css";
 import text from "../styles/text.css";
 import tooltip from "../styles/tooltip.css";
 import { Highlighter, TRAITS } from "../views/highlighter";
 
 export default entry({
   name: "token_highlighter",
-  style: styleOfJob(outputs, legend, limit, text, tooltip),
+  style: styleOfJob(outputs, piece, legend, limit, text, tooltip),
   traits: TRAITS,
   View: Highlighter,
 });
