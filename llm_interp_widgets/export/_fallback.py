@@ -40,10 +40,35 @@ def plain_text(state: Mapping[str, object]) -> str:
     Args:
         state: Traits by name, as a view holds them.
     """
+    data = state.get("data")
+    if isinstance(data, dict) and data.get("texts"):
+        return _texts(cast("wire.CollectionData", data))
     snapshot = state.get("snapshot")
     if not isinstance(snapshot, dict) or not snapshot.get("subject"):
         return _EMPTY
     return _explanation(cast("wire.Snapshot", snapshot))
+
+
+def _texts(data: wire.CollectionData) -> str:
+    """Say what a collection holds: its facts, and what the model said of each text."""
+    outputs, texts = data["outputs"], data["texts"]
+    said = wire.unpack(data["output_values"], (len(outputs), len(texts)))
+    facts = [f"{fact['label']}: {fact['value']}" for fact in data["facts"]]
+    unit = _UNITS.get(data["unit"], data["unit"])
+    heads = "".join(f'<th scope="col">{_shown(output)}</th>' for output in outputs)
+    rows = []
+    for i, text in enumerate(texts):
+        cells = "".join(
+            f"<td>{'' if said is None else _number(said[row, i], None)}</td>"
+            for row in range(len(outputs))
+        )
+        rows.append(f'<tr><th scope="row">{_html(text)}</th>{cells}</tr>')
+    head = f'<tr><th scope="col">text ({_html(unit)})</th>{heads}</tr>'
+    return (
+        f"<h2>{_html(data['method_title'])}: {len(texts):,} texts</h2>"
+        f"<p>{_html(' · '.join(facts))}</p>"
+        f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    )
 
 
 def _explanation(snapshot: wire.Snapshot) -> str:

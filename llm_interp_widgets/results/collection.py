@@ -4,8 +4,8 @@ What comes in: attributions of one question about many texts. What goes out: the
 by side, and one row a word, a place or a given group of words, with the mean over texts.
 
 Guarantees: numpy and the standard library only; a text counts once in a row, with the sum of its
-pieces there; a mean is over the texts that have the word, as in shap's bar plot of texts; an
-interval is over texts and says nothing of the sampling within each.
+pieces there; a mean is over the texts that have the word, not over all; an interval is over texts
+and says nothing of the sampling within each.
 """
 
 from __future__ import annotations

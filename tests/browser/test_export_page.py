@@ -22,6 +22,7 @@ HOSTILE = [
 PARIS = ["The", " capital", " of", " France", " is"]
 SCORES = [1.7, 3.7, 1.2, 6.9, 3.4]
 ERRORS = [0.41, 0.5, 0.72, 0.31, 0.44]
+PLAIN = ("token_highlighter", "shap_waterfall", "shap_force", "shap_bar")
 TOKEN = ".liw-text [data-index='{}']"
 
 
@@ -144,6 +145,11 @@ def test_another_output_is_one_key_away(show):
     page.get_by_role("radio", name="Paris").focus()
     page.keyboard.press("ArrowRight")
     assert page.get_by_role("heading", name="Why “London”?").is_visible()
+
+
+def test_outputs_of_two_views_are_two_choices(show):
+    page = show(*(view(outputs=(" Paris", " London"), bundle=b) for b in PLAIN))
+    assert page.locator("input:checked").count() == len(PLAIN)
 
 
 def refuse_clipboard(page) -> None:

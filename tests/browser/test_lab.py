@@ -214,4 +214,3 @@ def test_what_was_nearly_written_is_explained_live_and_views_are_linked(lab, axe
     for theme in lab.THEMES:
         lab.theme(theme)
         assert axe(lab.page, ".jp-OutputArea-output:has(.liw-gen)") == [], theme
-        lab.page.screenshot(path=f"build/lab-{theme.replace(' ', '-')}.png", full_page=True)

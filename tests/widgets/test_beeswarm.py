@@ -66,6 +66,7 @@ def test_page_and_close(results, tmp_path):
     page = w.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "liw-bee-box" in page
     assert "What matters in 3 texts" in page
+    assert "The film is not good at all</th><td>" in page  # for readers without JavaScript
     liw.save_html(tmp_path / "both.html", [w, results[0]])
     w.close()
     with pytest.raises(ClosedWidgetError):

@@ -1,7 +1,7 @@
 /** Which output token is explained, when there are several. */
 
 import type { JSX } from "preact";
-import { useId } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { visible } from "../format";
 import type { TokenInfo } from "../protocol.gen";
 
@@ -14,7 +14,7 @@ export interface OutputsProps {
 
 /** Native radio buttons in the dress of running text: arrows and Tab come with them. */
 export function Outputs({ outputs, shown, known, onShow }: OutputsProps): JSX.Element | null {
-  const group = useId();
+  const [group] = useState(newName); // useId begins anew in every view, and views share a page
   if (outputs.length < 2) return null;
   return (
     <fieldset class="liw-outputs" data-lm-suppress-shortcuts="true">
@@ -32,4 +32,8 @@ export function Outputs({ outputs, shown, known, onShow }: OutputsProps): JSX.El
       ))}
     </fieldset>
   );
+}
+
+function newName(): string {
+  return `liw-${Math.random().toString(36).slice(2)}`;
 }
