@@ -17,17 +17,11 @@ if TYPE_CHECKING:
     from llm_interp_widgets import errors
     from llm_interp_widgets.api import (
         attribute,
-        bar,
-        beeswarm,
         compare,
         explain,
-        force,
         generate,
-        generation,
         interactions,
-        lime,
         load,
-        waterfall,
         wrap,
     )
     from llm_interp_widgets.methods.base import MethodTable
@@ -51,6 +45,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.widgets.shap_bar import ShapBar
     from llm_interp_widgets.widgets.shap_force import ShapForce
     from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
+    from llm_interp_widgets.widgets.show import bar, beeswarm, force, generation, lime, waterfall
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
     def methods() -> MethodTable:
@@ -62,17 +57,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "api": (
         "attribute",
-        "bar",
-        "beeswarm",
         "compare",
         "explain",
-        "force",
         "generate",
-        "generation",
         "interactions",
-        "lime",
         "load",
-        "waterfall",
         "wrap",
     ),
     "results.attribution": ("Attribution", "ModelInfo"),
@@ -87,6 +76,7 @@ _HOMES = {
     "widgets.shap_bar": ("ShapBar",),
     "widgets.shap_force": ("ShapForce",),
     "widgets.shap_waterfall": ("ShapWaterfall",),
+    "widgets.show": ("bar", "beeswarm", "force", "generation", "lime", "waterfall"),
     "widgets.token_highlighter": ("TokenHighlighter",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError, nearest
+from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError
 from llm_interp_widgets.jobs import Job, run_here, submit
 from llm_interp_widgets.methods._interactions import ADDS_UP
 from llm_interp_widgets.methods.base import Task
@@ -20,9 +20,7 @@ from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load
 from llm_interp_widgets.models.tokenize import token_name
 from llm_interp_widgets.planning import check_model, plan, prepared, read, settings_of
-from llm_interp_widgets.results.collection import Collection
 from llm_interp_widgets.results.interactions import Interactions, completeness_gap
-from llm_interp_widgets.results.interop import is_batch
 from llm_interp_widgets.targets import Contrast, Generate
 from llm_interp_widgets.wire import pack
 
@@ -38,40 +36,24 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models.fillers import Off
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.attribution import Attribution
-    from llm_interp_widgets.results.collection import By
     from llm_interp_widgets.results.describe import About
     from llm_interp_widgets.results.partial import Partial
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
-    from llm_interp_widgets.widgets.base import ResultWidget
-    from llm_interp_widgets.widgets.beeswarm import Beeswarm
     from llm_interp_widgets.widgets.compare import Compare
     from llm_interp_widgets.widgets.generation_view import GenerationView
-    from llm_interp_widgets.widgets.lime_view import LimeView
-    from llm_interp_widgets.widgets.shap_bar import ShapBar
-    from llm_interp_widgets.widgets.shap_force import ShapForce
-    from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
     from llm_interp_widgets.wire import Alternatives
 
 __all__ = [
     "attribute",
-    "bar",
-    "beeswarm",
     "compare",
     "explain",
-    "force",
     "generate",
-    "generation",
     "interactions",
-    "lime",
     "load",
-    "waterfall",
     "wrap",
 ]
-
-
-W = TypeVar("W", bound="ResultWidget")
 
 
 def wrap(
@@ -266,152 +248,6 @@ def interactions(
     return submit(job, str(lm.device)).result()
 
 
-def waterfall(source: Any, *, index: int | None = None, output: int = 0) -> ShapWaterfall:  # noqa: ANN401
-    """Show how the pieces lead from everything switched off to what the model says.
-
-    Args:
-        source: A widget from ``explain``, live while it streams; an ``Attribution`` whose scores
-            add up; or a ``shap.Explanation`` of texts.
-        index: Which text of an explanation of several.
-        output: Which output is shown first.
-
-    Raises:
-        ResultError: The scores do not add up, or the explanation is of no text.
-        ParameterError: Something else was passed.
-
-    Example:
-        >>> waterfall(attribute(lm, "The capital of France is", " Paris"))  # doctest: +SKIP
-    """
-    from llm_interp_widgets.widgets.shap_waterfall import (  # noqa: PLC0415 - Jupyter on demand
-        ShapWaterfall,
-    )
-
-    return _shown(ShapWaterfall, source, index, output)
-
-
-def force(source: Any, *, index: int | None = None, output: int = 0) -> ShapForce:  # noqa: ANN401
-    """Show on one line what raises the output against what lowers it.
-
-    Takes the arguments of ``waterfall`` and raises the same errors.
-
-    Example:
-        >>> force(attribute(lm, "The capital of France is", " Paris"))  # doctest: +SKIP
-    """
-    from llm_interp_widgets.widgets.shap_force import (  # noqa: PLC0415 - Jupyter on demand
-        ShapForce,
-    )
-
-    return _shown(ShapForce, source, index, output)
-
-
-def bar(source: Any, *, index: int | None = None, output: int = 0) -> ShapBar | Beeswarm:  # noqa: ANN401
-    """Show the pieces of one text as bars; or, for many texts, words by their mean |score|.
-
-    Args:
-        source: A widget from ``explain``, live while it streams; an ``Attribution`` of any method;
-            or a ``shap.Explanation`` of a text. Or a sequence of these, or an explanation of
-            several texts: then as ``beeswarm`` with bars.
-        index: Which text of an explanation of several.
-        output: Which output is shown first.
-
-    Raises:
-        ResultError: The explanation is of no text.
-        ParameterError: Something else was passed.
-
-    Example:
-        >>> bar(attribute(lm, "The capital of France is", " Paris", "lime"))  # doctest: +SKIP
-    """
-    from llm_interp_widgets.widgets.shap_bar import (  # noqa: PLC0415 - Jupyter on demand
-        ShapBar,
-    )
-
-    if index is None and _are_many(source):
-        return beeswarm(source, output=output, plot="bars")
-    return _shown(ShapBar, source, index, output)
-
-
-def lime(source: Any, *, output: int = 0) -> LimeView:  # noqa: ANN401
-    """Show LIME's linear model: weights, R², the masked texts, and what it gets wrong.
-
-    Args:
-        source: A widget from ``explain``, live while it streams, an ``Attribution``, or a saved
-            one, of ``method="lime"``. Several labels at once: ``target=["negative", "positive"]``.
-        output: Which output is shown first.
-
-    Raises:
-        ResultError: The scores are another method's.
-        ParameterError: Something else was passed.
-
-    Example:
-        >>> lime(explain(lm, "a fine film", ["negative", "positive"], "lime"))  # doctest: +SKIP
-    """
-    from llm_interp_widgets.widgets.lime_view import (  # noqa: PLC0415 - Jupyter on demand
-        LimeView,
-    )
-
-    return _shown(LimeView, source, None, output)
-
-
-def beeswarm(
-    sources: Any,  # noqa: ANN401 - checked
-    by: By | Mapping[str, Sequence[str]] = "word",
-    *,
-    output: int = 0,
-    plot: str = "dots",
-    color: str = "output",
-    least: int | None = None,
-    rows: int = 15,
-) -> Beeswarm:
-    """Show what words do across many texts: a row a word, a dot a text.
-
-    Args:
-        sources: A sequence of results, of one method and target; or a ``shap.Explanation`` of
-            several texts. Widgets are waited for.
-        by: What a row is: ``"word"``, ``"position"`` (tenths of the text), or groups of words:
-            ``{"praise": ["good", "great"], …}``. A text's dot is the sum of its scores there.
-        output: Which output is shown first.
-        plot: ``"dots"``, or ``"bars"`` of the mean |score|.
-        color: Dots by what the model says of the text, ``"output"``, or by how often the text has
-            the word, ``"count"``.
-        least: Words of fewer texts are left out; 1 % of the texts by default, at least 2.
-        rows: How many rows are shown at first.
-
-    Raises:
-        ResultError: There is nothing, or the explanations are not of one method and unit.
-        ParameterError: Something else was passed, or an option that does not exist.
-
-    Example:
-        >>> beeswarm([attribute(lm, text, "positive") for text in texts])  # doctest: +SKIP
-    """
-    from llm_interp_widgets.widgets.beeswarm import Beeswarm  # noqa: PLC0415 - Jupyter on demand
-    from llm_interp_widgets.widgets.sources import results_of  # noqa: PLC0415 - Jupyter on demand
-
-    for name, value, known in (
-        ("plot", plot, ("dots", "bars")),
-        ("color", color, ("output", "count")),
-    ):
-        if value not in known:
-            raise ParameterError(f"{name}={value!r} does not exist. {nearest(str(value), known)}")
-    for name, number in (("least", least), ("rows", rows)):
-        if number is not None and (isinstance(number, bool) or number < 1):
-            raise ParameterError(f"{name}={number!r} must be a whole number, 1 or above.")
-    collection = Collection.of(results_of(sources))
-    if not 0 <= output < len(collection.scores):
-        raise ParameterError(
-            f"output={output} is out of range; there are {len(collection.scores)}."
-        )
-    more = {} if least is None else {"least": least}
-    return Beeswarm(collection, by, output=output, plot=plot, color=color, rows=rows, **more)
-
-
-def _are_many(source: object) -> bool:
-    """Whether these are explanations of several texts."""
-    if isinstance(source, list | tuple):
-        return True
-    data = getattr(source, "data", None)
-    return data is not None and hasattr(source, "base_values") and is_batch(data)
-
-
 def generate(
     lm: LanguageModel,
     prompt: PromptLike,
@@ -467,22 +303,6 @@ def generate(
     return widget
 
 
-def generation(source: Any, *, index: int | None = None, output: int = 0) -> GenerationView:  # noqa: ANN401
-    """Show what led to each output of an explanation that has several.
-
-    Takes the arguments of ``bar`` and raises the same errors. Contrasts with what the model
-    nearly wrote need the model: use ``generate``.
-
-    Example:
-        >>> generation(attribute(lm, "Once upon a", Generate(8)))  # doctest: +SKIP
-    """
-    from llm_interp_widgets.widgets.generation_view import (  # noqa: PLC0415 - Jupyter on demand
-        GenerationView,
-    )
-
-    return _shown(GenerationView, source, index, output)
-
-
 def compare(
     sources: LanguageModel | Sequence[Any],
     prompt: PromptLike | None = None,
@@ -490,7 +310,6 @@ def compare(
     methods: str | Sequence[str] | Mapping[str, Mapping[str, Any]] = (
         "shapley",
         "integrated_gradients",
-        "lime",
     ),
     *,
     granularity: Granularity = "token",
@@ -548,12 +367,4 @@ def compare(
     widget = Compare.among([about_and_job for _, about_and_job in planned])
     for lm, (_, job) in planned:
         submit(job, str(lm.device))
-    return widget
-
-
-def _shown(kind: type[W], source: Any, index: int | None, output: int) -> W:  # noqa: ANN401
-    from llm_interp_widgets.widgets.sources import view_of  # noqa: PLC0415 - Jupyter on demand
-
-    widget = view_of(kind, source, index)
-    widget.output = output
     return widget

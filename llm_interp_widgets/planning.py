@@ -9,11 +9,12 @@ model is read only where a target must be asked for first (``None``, ``Generate`
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
-from llm_interp_widgets.errors import ParameterError
+from llm_interp_widgets.errors import InterpError, ParameterError
 from llm_interp_widgets.jobs import Job
 from llm_interp_widgets.methods import make
 from llm_interp_widgets.methods._without import said_without
@@ -111,7 +112,10 @@ def plan(
         merged = Merged.empty(len(about.outputs), len(about.inputs))
         for partial in chosen.run(task):
             merged = merged.merge(partial)
-            told = said_without(task, about, merged, settings) if partial.final else ()
+            told: tuple[str, ...] = ()
+            if partial.final:
+                with suppress(InterpError):  # cancelled, or out of memory: the scores are there
+                    told = said_without(task, about, merged, settings)
             yield replace(partial, without=told)
 
     shape = (len(question.outputs), len(columns))

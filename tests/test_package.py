@@ -156,7 +156,8 @@ import llm_interp_widgets as liw
 
 print(Path(liw.__file__).parent)
 result = liw.Attribution.load("result.npz")
-liw.save_html("page.html", [result], title="Without torch")
+views = [result, liw.bar(result), liw.generation(result), liw.beeswarm([result])]
+liw.save_html("page.html", views, title="Without torch")
 {REPORT_MODULES.replace(", 'torch'", "")}
 """
 

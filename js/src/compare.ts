@@ -6,7 +6,7 @@
  */
 
 import { spoken } from "./format";
-import type { JobState, TokenInfo, Verdict } from "./protocol.gen";
+import type { JobState, Level, TokenInfo, Verdict } from "./protocol.gen";
 import { type Readings, read } from "./readings";
 import { finished, type State } from "./store";
 
@@ -163,7 +163,7 @@ export function summary(comparison: Comparison, output: number): State | null {
     facts: comparison.strips.map(({ label, state }) => ({
       label,
       value: describe(state),
-      level: state.progress?.verdict === "did not converge" ? "warn" : "plain",
+      level: levelOf(state),
     })),
     error: known.find(({ error }) => error)?.error ?? null,
   };
@@ -177,6 +177,11 @@ export function summary(comparison: Comparison, output: number): State | null {
     },
     progress,
   };
+}
+
+function levelOf({ progress }: State): Level {
+  if (progress?.status === "failed") return "bad";
+  return progress?.verdict === "did not converge" ? "warn" : "plain";
 }
 
 function describe({ progress, subject }: State): string {

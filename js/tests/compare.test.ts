@@ -71,6 +71,15 @@ describe("a comparison", () => {
     );
   });
 
+  it("keeps what is there when one of them fails", () => {
+    const error = { name: "NonFiniteError", message: "NaN" };
+    const failed = state([], { state: progress({ status: "failed", error }) });
+    const whole = summary(compare([state([1, 2, 3, 9, 4]), failed], LABELS, 0), 0);
+    expect(whole?.progress?.error).toEqual(error);
+    expect(whole?.progress?.facts.map(({ level }) => level)).toEqual(["plain", "bad"]);
+    expect(whole?.rows[0]?.scores).toHaveLength(5);
+  });
+
   it("is as far as its slowest job, and as sure as its least sure", () => {
     const running = state([1, 2, 3, 9, 4], { state: progress({ done: 3, total: 9 }) });
     const done = state([1, 2, 3, 9, 4], {

@@ -82,6 +82,7 @@ def test_bad_input(results, tiny_lm):
         ((results,), {"color": "red"}, "color"),
         ((results,), {"least": 0}, "least"),
         ((results,), {"rows": 0}, "rows"),
+        ((results,), {"rows": "all"}, "rows"),
         ((results,), {"output": 1}, "output"),
         ((results, "letter"), {}, "position"),
     ]:
