@@ -110,7 +110,8 @@ def attribute(
         target: What is explained. ``None``: the model's own top next token, its predicted label,
             or its guess at the masked token. A text: that continuation (its leading space belongs
             to it: " Paris"), that answer of an encoder-decoder, the label of that name, or a text
-            to compare an encoder's embedding with. A number: that token id, or that label. Or
+            to compare an encoder's embedding with. A number: that token id, or that label. A list
+            of a classifier's labels: an output for each. Or
             ``LogProb``, ``Logit``, ``Prob``, ``Contrast``, ``Generate``, ``Masked``,
             ``Similarity``, or a callable from logits (row, vocabulary) to one scalar a row.
         method: A name from ``methods()``.
@@ -357,7 +358,7 @@ def compare(
     each = named if isinstance(named, Mapping) else {name: {} for name in named}
     if not each or not seeds:
         raise ParameterError("Pass at least one method and one seed.")
-    memos: list[dict[str, Known]] = [{} for _ in given]
+    memos: list[Known] = [{} for _ in given]
     planned = [
         (lm, plan(lm, prompt, target, name, granularity, seed, {**params, **own}, memo))
         for (lm, memo), (name, own), seed in product(

@@ -63,7 +63,7 @@ def plan(
     granularity: Granularity,
     seed: int,
     params: dict[str, Any],
-    memo: dict[str, Known] | None = None,
+    memo: Known | None = None,
 ) -> tuple[About, Job[Attribution]]:
     """Check everything at the border; return what is explained, and the job, not yet submitted.
 

@@ -59,7 +59,7 @@ def game(task: Task, off: Off, filler: str | Sequence[str]) -> Coalitions:
         slot=question.slot,
         off=off,
         filler=filler,
-        known=task.memo.setdefault(off, {}),
+        known=task.memo,
     )
 
 

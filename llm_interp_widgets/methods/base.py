@@ -32,8 +32,7 @@ class Task:
         pieces: Columns of the result; those not ``special`` are features.
         question: What is read from the model.
         seed: Of every random draw.
-        memo: Values of coalitions by way of switching off, shared with other tasks that ask the
-            same of the same prompt.
+        memo: Values of coalitions, shared with other tasks that ask the same of the same prompt.
     """
 
     lm: LanguageModel
@@ -41,7 +40,7 @@ class Task:
     pieces: tuple[Token, ...]
     question: Question
     seed: int
-    memo: dict[str, Known] = field(default_factory=dict)
+    memo: Known = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Coalitions:
         slot: Where a masked model is read.
         off: ``"replace"`` puts a filler where a feature was, ``"remove"`` drops its tokens.
         filler: ``"auto"``, one text, or several whose values are averaged.
-        known: Values found before, of the same prompt, question and ``off``; shared and grown.
+        known: Values found before, of the same prompt and question; shared and grown.
 
     Raises:
         ParameterError: A filler is not a single token.
@@ -148,7 +148,8 @@ class Coalitions:
         return values.reshape(times, rows, -1)
 
     def _key(self, row: ndarray, filler: int) -> _Key:
-        # With everything on no filler is seen, so that row is shared by all of them.
+        # With everything on no filler is seen, so that row is shared by all of them. What is
+        # removed has a filler of its own, -1, so that ways of switching off never mix.
         return (np.packbits(row).tobytes(), -1 if row.all() else self.filler_ids[filler])
 
     def _row(self, features: Bool[ndarray, " feature"], filler: int) -> Row:

@@ -184,6 +184,13 @@ class TestCompare:
             del lm.model.forward
         assert alone <= together <= 1.2 * alone
 
+    def test_ways_of_switching_off_share_nothing(self, lm):
+        wanted = {"kernel_shap": {"off": "replace"}, "occlusion": {"off": "remove"}}
+        results = liw.compare(lm, TEXT, 5, wanted).results(30)
+        for result, (name, params) in zip(results, wanted.items(), strict=True):
+            alone = liw.attribute(lm, TEXT, 5, name, **params)
+            np.testing.assert_allclose(result.scores, alone.scores, atol=1e-5)
+
     def test_seeds_and_models_and_parameters_are_told_apart(self, lm, tiny_lm):
         w = liw.compare(lm, TEXT, 5, "random", seeds=(0, 1))
         assert w.labels == ["seed 0", "seed 1"]
