@@ -60,7 +60,7 @@ export function useLinks(connection: Connection, { prompt, inputs }: Subject): L
     looked,
     here,
     look(index) {
-      if (index === looked) return;
+      if (index === looked && here === (index !== null)) return;
       setLooked({ looked: index, here: true });
       tell("look", spanOf(index));
     },

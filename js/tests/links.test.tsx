@@ -36,6 +36,16 @@ describe("views of one text", () => {
     expect([tokens.get("selected"), coarse.get("selected")]).toEqual([null, null]);
   });
 
+  it("know who points, also where another did a moment ago", async () => {
+    const [one, two] = [new KernelModel(traits()), new KernelModel(traits())];
+    const [text, other] = [await draw(highlighter, one), await draw(highlighter, two)];
+    await point(text.querySelector('[data-index="3"]'), "pointerover");
+    expect(other.querySelector(".liw-tip")).toBeNull();
+    await point(other.querySelector('[data-index="3"]'), "pointerover");
+    expect(other.querySelector(".liw-tip")).not.toBeNull();
+    expect(text.querySelector(".liw-tip")).toBeNull();
+  });
+
   it("share the output of one job only", async () => {
     const two = subject({ outputs: [token(" Paris", 0), token(",", 1)] });
     const models = ["job", "job", "another"].map(
