@@ -111,7 +111,7 @@ def attribute(
             or its guess at the masked token. A text: that continuation (its leading space belongs
             to it: " Paris"), that answer of an encoder-decoder, the label of that name, or a text
             to compare an encoder's embedding with. A number: that token id, or that label. A list
-            of a classifier's labels: an output for each. Or
+            of a classifier's labels: an output for each (``lm.labels``: all of them). Or
             ``LogProb``, ``Logit``, ``Prob``, ``Contrast``, ``Generate``, ``Masked``,
             ``Similarity``, or a callable from logits (row, vocabulary) to one scalar a row.
         method: A name from ``methods()``.

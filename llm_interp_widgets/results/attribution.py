@@ -162,6 +162,9 @@ class Attribution:
                 raise ResultError(f"{name} has shape {array.shape}; the tokens need {shape}.")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        if self.neighbourhood is not None:
+            features = sum(not token.special for token in self.inputs)
+            self.neighbourhood.check(features, len(self.outputs))
 
     @property
     def verdict(self) -> Verdict:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llm_interp_widgets.errors import ResultError
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Float64
     from numpy import ndarray
@@ -37,12 +39,29 @@ class Neighbourhood:
     intercept: Float64[ndarray, " output"]
 
     def __post_init__(self) -> None:
-        """Make the arrays strict and read-only."""
+        """Make the arrays strict and read-only.
+
+        Raises:
+            ResultError: They do not fit each other.
+        """
         kinds = (np.bool_, np.float32, np.float32, np.float64)
         for name, kind in zip(ARRAYS, kinds, strict=True):
             array: ndarray = np.array(getattr(self, name), dtype=kind)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        samples, outputs = len(self.proximity), len(self.intercept)
+        if self.masks.shape[:1] != (samples,) or self.values.shape != (samples, outputs):
+            shapes = ", ".join(f"{name} {getattr(self, name).shape}" for name in ARRAYS)
+            raise ResultError(f"The arrays of a neighbourhood do not fit each other: {shapes}.")
+
+    def check(self, features: int, outputs: int) -> None:
+        """Raise ``ResultError`` unless it is of so many features and outputs."""
+        found = self.masks.shape[1:], len(self.intercept)
+        if found != ((features,), outputs):
+            raise ResultError(
+                f"A neighbourhood of {found[0]} features and {found[1]} outputs does not fit "
+                f"{features} pieces and {outputs} outputs."
+            )
 
     def predicted(
         self, slopes: Float32[ndarray, "output feature"]

@@ -34,6 +34,7 @@ from llm_interp_widgets.targets.kinds import (
     Question,
     Reading,
     Similarity,
+    no_list,
 )
 from llm_interp_widgets.targets.labels import ask_label
 from llm_interp_widgets.targets.masks import place
@@ -110,6 +111,8 @@ def _named(target: TargetLike, reading: Reading) -> Target:
     known = LogProb | Logit | Prob | Contrast | Generate | Masked | Similarity
     if isinstance(target, known) or callable(target):
         return target
+    if isinstance(target, list | tuple):
+        raise TargetError(no_list(reading.lm.name, KIND_NAMES[kind]))
     raise TargetError(
         f"target={target!r} is a {type(target).__name__}. Pass None, a text, an index, "
         "LogProb, Logit, Prob, Contrast, Generate, Masked, Similarity, or a callable on logits."

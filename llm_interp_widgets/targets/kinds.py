@@ -156,6 +156,14 @@ class Reading:
         return Token(text, token, end, end, position=position, size=size)
 
 
+def no_list(name: str, kind: str) -> str:
+    """Return why several targets at once are refused, and what to do instead."""
+    return (
+        f"A list names labels of a classifier; {name} is a {kind}. Explain each target by itself "
+        "and show them with compare([a, b]); words that follow each other are one text."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A target made strict for one model and prompt.

@@ -31,6 +31,7 @@ from llm_interp_widgets.targets.kinds import (
     Masked,
     Prob,
     Question,
+    no_list,
 )
 from llm_interp_widgets.text.tokens import Token
 
@@ -146,6 +147,8 @@ def _ids(x: Several, reading: Reading) -> tuple[int, ...]:
                 f"Token id {x} is out of range; {lm.name} has ids 0 to {lm.vocabulary_size - 1}."
             )
         return (x,)
+    if isinstance(x, list | tuple):
+        raise TargetError(no_list(lm.name, KIND_NAMES[lm.kind]))
     if not isinstance(x, str):
         raise TargetError(
             f"A target of a language model is a text or a token id, not {type(x).__name__}."

@@ -184,7 +184,7 @@ def test_plots_beside_a_running_job_follow_it_through_a_reload(lab, axe):
     first = [".liw-wf-steps .liw-wf-name", ".liw-rank-token"]
     assert all(word in lab.output(name).first.inner_text() for name in first)
     assert lab.output(f".liw-force-track [aria-label*='{word}']").count() >= 1
-    lab.output(".liw-rank-row").first.click()
+    lab.output(".liw-rank-row").first.press("Enter")
     lab.until("print(plots[2].selected)", index)
     for theme in lab.THEMES:
         lab.theme(theme)
@@ -203,12 +203,12 @@ display(*views)"""
 def test_what_was_nearly_written_is_explained_live_and_views_are_linked(lab, axe):
     lab.open(SETUP, STORY)
     lab.output(FINISHED).nth(3).wait_for(timeout=180_000)
-    lab.output(".liw-gen-candidates button").first.click()
+    lab.output(".liw-gen-candidates button").first.press("Enter")
     lab.until("print(len(g.contrasts))", "1")
     assert lab.python("print(g.results(60)[1].target)").count("rather than") == 1
     lab.output("h2:has-text('rather than')").wait_for(timeout=20_000)
-    lab.output(".liw-gen-candidates button[aria-pressed=true]").click()
-    lab.output(".liw-wf-steps button").first.click()
+    lab.output(".liw-gen-candidates button[aria-pressed=true]").press("Enter")
+    lab.output(".liw-wf-steps button").first.press("Enter")
     pinned = lab.python("print(views[1].selected)")
     lab.until("print(g.selected, views[2].selected, views[3].selected)", " ".join([pinned] * 3))
     for theme in lab.THEMES:
