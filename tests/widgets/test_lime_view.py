@@ -122,7 +122,7 @@ class TestSeveralLabels:
         ]:
             with pytest.raises(liw.errors.TargetError, match=words):
                 liw.attribute(lm, TEXT, target)
-        with pytest.raises(liw.errors.TargetError, match="tuple"):
+        with pytest.raises(liw.errors.TargetError, match="labels of a classifier"):
             liw.attribute(tiny_lm(), TEXT, liw.Logit(("a", "b")))
         with pytest.raises(liw.errors.TargetError, match="list"):
             liw.attribute(tiny_lm(), TEXT, [1, 2])
