@@ -110,6 +110,7 @@ class Collection:
             for what, one, two in (
                 ("unit", first.unit, a.unit),
                 ("method", first.method, a.method),
+                ("target", first.target, a.target),
                 ("number of outputs", len(first.outputs), len(a.outputs)),
             ):
                 if one != two:

@@ -110,6 +110,7 @@ def test_bad_input(many):
         ([attribution(["a"], [[1.0]])], "number of outputs"),
         ([attribution(["a"], [[1.0], [2.0]], unit="prob")], "unit"),
         ([attribution(["a"], [[1.0], [2.0]], method="lime")], "method"),
+        ([attribution(["a"], [[1.0], [2.0]], target="no")], "target"),
     ]:
         with pytest.raises(ResultError, match=words):
             Collection.of([one, *others])
