@@ -105,6 +105,7 @@ def test_the_matrix_zooms_and_pans(show):
     canvas = page.locator(".liw-matrix canvas")
     before = canvas.evaluate("e => e.toDataURL()")
     page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_timeout(150)  # drawn in an effect after the next frame
     zoomed = canvas.evaluate("e => e.toDataURL()")
     assert zoomed != before
     box = canvas.bounding_box()
@@ -113,6 +114,7 @@ def test_the_matrix_zooms_and_pans(show):
     page.mouse.move(box["x"] + 250, box["y"] + 90, steps=4)
     page.mouse.up()
     page.mouse.move(0, 0)
+    page.wait_for_timeout(150)
     assert canvas.evaluate("e => e.toDataURL()") not in (before, zoomed)
     assert page.locator("h2").inner_text() == "Why “so”?"  # a drag picks nothing
 
