@@ -186,7 +186,8 @@ class CollectionData(TypedDict):
 
     ``offsets`` (texts + 1), ``starts`` and ``ends`` (pieces; UTF-16 units) are
     uint32; ``flags`` (outputs x pieces) uint8: 1 for special, 2 where the sign is sure; ``scores``
-    (outputs x pieces), ``base_values`` and ``output_values`` (outputs x texts) float32.
+    (outputs x pieces), ``base_values`` and ``output_values`` (outputs x texts) float32. The name
+    of the only output is empty where each text was asked about a target of its own.
     """
 
     protocol: int

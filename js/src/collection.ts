@@ -1,11 +1,13 @@
 /**
- * Explanations of many texts: what came over the wire, and one row a word, a place or a group.
+ * Explanations of many texts: what came over the wire, and one row a word, a place, a group, or a
+ * given number of each text.
  *
  * A text counts once in a row, with the sum of its pieces there; a mean is over the texts that
  * have the word. The same numbers as the kernel's `Collection.groups`, held to them by a test.
  */
 
 import { floats, isBytes } from "./decode";
+import { signed } from "./format";
 import type { CollectionData, Fact, Subject, TokenInfo, Unit } from "./protocol.gen";
 import { Z95 } from "./readings";
 import type { Row } from "./store";
@@ -30,10 +32,10 @@ export interface Collection {
   readonly said: Float32Array;
 }
 
-/** What a row is: words, places, or groups of words by name. */
+/** What a row is: words, places, or groups of words, or numbers of the texts, by name. */
 export interface By {
-  readonly kind: "word" | "position" | "group";
-  readonly groups: Readonly<Record<string, readonly string[]>>;
+  readonly kind: "word" | "position" | "group" | "value";
+  readonly groups: Readonly<Record<string, readonly (string | number | null)[]>>;
 }
 
 /** One row: what a word does in each text that has it, by rising score. */
@@ -44,6 +46,10 @@ export interface Group {
   readonly counts: Uint32Array;
   /** Whether a piece of it has a sure sign there. */
   readonly sure: Uint8Array;
+  /** The given number of each text; none for words and places. */
+  readonly values: Float64Array | null;
+  /** Of these numbers' ranks with those of the scores; NaN where there is none. */
+  readonly correlation: number;
   readonly mean: number;
   readonly size: number;
   /** Half the 95 % interval of `size` over texts; NaN for a single one. */
@@ -85,15 +91,17 @@ interface Found {
   scores: number[];
   counts: number[];
   sure: number[];
+  values?: number[];
 }
 
 /** Rows with the largest mean |score| first; words of fewer than `least` texts are left out. */
 export function groups(data: Collection, by: By, output: number, least: number): Group[] {
+  if (by.kind === "value") return valued(data, by, output);
   const pieces = data.starts.length;
   const found = new Map<string, Found>();
   const lexicon = new Map<string, string>();
   for (const [name, words] of Object.entries(by.groups)) {
-    for (const word of words) lexicon.set(word.trim().toLowerCase(), name);
+    for (const word of words) lexicon.set(String(word).trim().toLowerCase(), name);
   }
   data.texts.forEach((text, t) => {
     const [from, to] = [data.offsets[t] ?? 0, data.offsets[t + 1] ?? 0];
@@ -135,12 +143,56 @@ export function groups(data: Collection, by: By, output: number, least: number):
   return rows.sort((a, b) => b.size - a.size || (a.name < b.name ? -1 : 1));
 }
 
+/** Every text that has the number, with the sum of all its scores; the strongest goes first. */
+function valued(data: Collection, { groups }: By, output: number): Group[] {
+  const pieces = data.starts.length;
+  const sums = data.texts.map((_, t) => {
+    let sum = 0;
+    for (let i = data.offsets[t] ?? 0; i < (data.offsets[t + 1] ?? 0); i++) {
+      const score = data.scores[output * pieces + i] ?? 0;
+      if (!((data.flags[i] ?? 0) & SPECIAL) && Number.isFinite(score)) sum += score;
+    }
+    return sum;
+  });
+  const rows = Object.entries(groups).flatMap(([name, given]) => {
+    const texts = given.flatMap((value, t) => (typeof value === "number" ? [t] : []));
+    const row: Found = {
+      texts,
+      scores: texts.map((t) => sums[t] ?? 0),
+      counts: texts.map(() => 1),
+      sure: texts.map(() => 0),
+      values: texts.map((t) => given[t] as number),
+    };
+    return texts.length > 0 ? [summed([name, row])] : [];
+  });
+  return rows.sort((a, b) => Math.abs(b.correlation || 0) - Math.abs(a.correlation || 0));
+}
+
+/** Places from 1; equal numbers share their middle one. */
+function ranks(values: ArrayLike<number>): Float64Array {
+  const order = Array.from(values, (_, i) => i).sort((a, b) => (values[a] ?? 0) - (values[b] ?? 0));
+  const places = new Float64Array(values.length);
+  for (let from = 0, to = 0; from < order.length; from = to) {
+    while (to < order.length && values[order[to] ?? 0] === values[order[from] ?? 0]) to++;
+    for (const i of order.slice(from, to)) places[i] = (from + to + 1) / 2;
+  }
+  return places;
+}
+
+function correlated(some: Float64Array, other: Float64Array): number {
+  const middle = (some.length + 1) / 2;
+  const [a, b] = [ranks(some), ranks(other)].map((all) => all.map((place) => place - middle));
+  const dot = (x = a, y = b): number => x?.reduce((sum, v, i) => sum + v * (y?.[i] ?? 0), 0) ?? 0;
+  return dot() / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
 function summed([name, row]: [string, Found]): Group {
   const order = row.scores.map((_, i) => i);
   order.sort((a, b) => (row.scores[a] ?? 0) - (row.scores[b] ?? 0));
   const scores = Float64Array.from(order, (i) => row.scores[i] ?? 0);
   const n = scores.length;
   const size = scores.reduce((sum, score) => sum + Math.abs(score), 0) / n;
+  const values = row.values ? Float64Array.from(order, (i) => row.values?.[i] ?? 0) : null;
   const squares = scores.reduce((sum, score) => sum + (Math.abs(score) - size) ** 2, 0);
   return {
     name,
@@ -148,6 +200,8 @@ function summed([name, row]: [string, Found]): Group {
     scores,
     counts: Uint32Array.from(order, (i) => row.counts[i] ?? 0),
     sure: Uint8Array.from(order, (i) => row.sure[i] ?? 0),
+    values,
+    correlation: values ? correlated(values, scores) : Number.NaN,
     mean: scores.reduce((sum, score) => sum + score, 0) / n,
     size,
     margin: n < 2 ? Number.NaN : Z95 * Math.sqrt(squares / (n - 1) / n),
@@ -211,7 +265,15 @@ const EMPTY: TokenInfo = {
 
 /** What the first rows do, said only of texts where it is sure. */
 export function sentence(rows: readonly Group[], target: string, effect: boolean): string {
-  const said = rows.slice(0, 2).map(({ name, mean, scores, sure }) => {
+  const said = rows.slice(0, 2).map(({ name, mean, scores, sure, values, correlation }) => {
+    if (values !== null) {
+      // A correlation of nothing with nothing strays so far in one sample of twenty.
+      const known = Math.abs(correlation) > Z95 / Math.sqrt(scores.length - 1);
+      const how = `rank correlation ${signed(correlation)} over ${scores.length} texts`;
+      return known
+        ? `“${name}”: more of it goes with ${correlation > 0 ? "higher" : "lower"} scores for ${target} (${how})`
+        : `“${name}”: more of it goes with neither higher nor lower scores (${how})`;
+    }
     const way = Math.sign(mean);
     const agree = scores.reduce(
       (n, score, i) => n + (Math.sign(score) === way && sure[i] ? 1 : 0),

@@ -64,10 +64,11 @@ export function samplesCsv(subject: Subject, seen: Neighbourhood, all: readonly 
 
 /** A row for each word, place or group. */
 export function groupsCsv(rows: readonly Group[]): Blob {
-  const lines = rows.map(({ name, texts, mean, size, margin }) =>
-    [quoted(name), texts.length, mean, size, Number.isNaN(margin) ? "" : margin].join(","),
+  const known = (value: number): number | "" => (Number.isNaN(value) ? "" : value);
+  const lines = rows.map(({ name, texts, mean, size, margin, correlation }) =>
+    [quoted(name), texts.length, mean, size, known(margin), known(correlation)].join(","),
   );
-  return csv("row,texts,mean,mean_size,margin_95", lines);
+  return csv("row,texts,mean,mean_size,margin_95,rank_correlation", lines);
 }
 
 function cell(score: number | undefined): string {

@@ -2,6 +2,9 @@
 
 import type { Group } from "./collection";
 
+/** Between 0, all piles as high as the row, and 1, all pressed by the same share. */
+const PRESSED = 0.5;
+
 export interface Dots {
   /** Pixels from the left, by rising score. */
   readonly x: Float32Array;
@@ -10,8 +13,9 @@ export interface Dots {
 }
 
 /**
- * Dots of one row. Those of one bin of `step` pixels pile up, alternately above and below the
- * line; a pile that would be higher than `room` is pressed together.
+ * Dots of one row, by rising score. Each takes the level nearest to the line where it is `step`
+ * pixels from the last one, so that none covers another; a row that would be higher than `room` is
+ * pressed together, its highest piles most, so that it still shows where dots are many.
  */
 export function swarm(
   scores: Float64Array,
@@ -20,16 +24,20 @@ export function swarm(
   room: number,
 ): Dots {
   const at = Float32Array.from(scores, x);
-  const bins = Int32Array.from(at, (value) => Math.floor(value / step));
-  const sizes = new Map<number, number>();
-  for (const bin of bins) sizes.set(bin, (sizes.get(bin) ?? 0) + 1);
-  const filled = new Map<number, number>();
-  const y = Float32Array.from(bins, (bin) => {
-    const level = filled.get(bin) ?? 0;
-    filled.set(bin, level + 1);
-    const most = Math.ceil(((sizes.get(bin) ?? 1) - 1) / 2);
-    const gap = most > 0 ? Math.min(step, room / most) : 0;
-    return (level % 2 === 0 ? 1 : -1) * Math.ceil(level / 2) * gap;
+  const ends: number[] = []; // of each level: 0 is on the line, then one above, one below, …
+  const levels = Int32Array.from(at, (value) => {
+    const free = ends.findIndex((end) => value - end >= step);
+    const level = free < 0 ? ends.length : free;
+    ends[level] = value;
+    return level;
+  });
+  const highest = Math.ceil((ends.length - 1) / 2);
+  const pressed = highest * step > room;
+  const power = pressed ? Math.max(PRESSED, Math.log(room / step) / Math.log(highest)) : 1;
+  const top = Math.min(room, highest * step);
+  const y = Float32Array.from(levels, (level) => {
+    const height = Math.ceil(level / 2);
+    return (level % 2 === 0 ? 1 : -1) * (height && top * (height / highest) ** power);
   });
   return { x: at, y };
 }

@@ -5,7 +5,7 @@ import { hex, over, PALETTES, type Theme } from "./colour";
 import { magnitude, signed, unitName } from "./format";
 import { type Measure, shorten, xml } from "./picture";
 import { reachOf, swarm } from "./swarm";
-import { colours } from "./views/swarm";
+import { type ColourBy, colours } from "./views/swarm";
 import { ticks } from "./waterfall";
 
 export interface SwarmPicture {
@@ -16,7 +16,7 @@ export interface SwarmPicture {
   readonly target: string;
   readonly title: string;
   readonly bars: boolean;
-  readonly byCount: boolean;
+  readonly colourBy: ColourBy;
 }
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
@@ -42,7 +42,7 @@ export function swarmSvg(picture: SwarmPicture, measure: Measure): string {
   const bottom = TOP + rows.length * ROW;
   const text = (at: number, y: number, words: string, more = ""): string =>
     `<text x="${at.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${xml(words)}</text>`;
-  const colour = colours(data, output, theme, picture.byCount);
+  const colour = colours(data, output, theme, picture.colourBy);
   const marks = rows.map((group, row) => {
     const middle = TOP + (row + 0.5) * ROW;
     const name = text(
@@ -59,17 +59,19 @@ export function swarmSvg(picture: SwarmPicture, measure: Measure): string {
           : ""
       }${text(WIDTH - MARGIN, middle + 4, magnitude(group.size), 'text-anchor="end"')}`;
     }
-    const dots = swarm(group.scores, x, 4, ROW / 2 - 4);
+    const dots = swarm(group.scores, x, 5, ROW / 2 - 4);
+    const hue = colour(group);
     const circles = Array.from(
       group.texts,
-      (one, i) =>
-        `<circle cx="${dots.x[i]?.toFixed(1)}" cy="${(middle + (dots.y[i] ?? 0)).toFixed(1)}" r="2.5" fill="${colour(one, group.counts[i] ?? 1)}"/>`,
+      (_, i) =>
+        `<circle cx="${dots.x[i]?.toFixed(1)}" cy="${(middle + (dots.y[i] ?? 0)).toFixed(1)}" r="2.4" fill="${hue(i)}"/>`,
     );
     return name + circles.join("");
   });
   const unit = unitName(data.unit);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${bottom + 44}" viewBox="0 0 ${WIDTH} ${bottom + 44}" role="img" font-family="${xml(FONT)}" font-size="${SIZE}" fill="${hex(palette.ink)}">`,
+    `<title>${xml(picture.title)}</title>`,
     `<rect width="100%" height="100%" fill="${hex(palette.paper)}"/>`,
     text(MARGIN, MARGIN + 6, data.title, `font-size="12" fill="${muted}"`),
     text(MARGIN, MARGIN + 34, picture.title, 'font-size="22" font-weight="600"'),

@@ -1,7 +1,7 @@
 import { act } from "preact/test-utils";
 import { afterEach, describe, expect, it } from "vitest";
 import widget from "../src/widgets/beeswarm";
-import { goldenData } from "./golden_collection";
+import { GOLDEN, goldenData } from "./golden_collection";
 import { draw, KernelModel, wipe } from "./samples";
 
 afterEach(wipe);
@@ -72,6 +72,62 @@ describe("many texts", () => {
       [...el.querySelectorAll("tbody th")].map((cell) => cell.textContent);
     await act(() => el.querySelector<HTMLElement>("[data-column=token] button")?.click());
     expect(names()).toEqual(names().toSorted((a, b) => (a ?? "").localeCompare(b ?? "")));
+  });
+
+  it("say a dot's values beside it, and nothing of a dot that is gone", async () => {
+    const kernel = model();
+    const el = await draw(widget, kernel);
+    const canvas = el.querySelector("[role=application]");
+    expect(el.querySelector(".liw-tip")).toBeNull();
+    await press(canvas, "End");
+    await press(canvas, "ArrowRight");
+    const [head, note] = [".liw-tip-head", ".liw-tip-note"].map(
+      (name) => el.querySelector(name)?.textContent ?? "",
+    );
+    expect(head).toMatch(/^“.+” (\d times )?in text \d+[+−][\d.]+ logit$/);
+    expect(note).toMatch(/output for “no”: −?[\d.]+ logit/);
+    await press(canvas, "ArrowDown");
+    expect(el.querySelector(".liw-tip")).not.toBeNull();
+    await act(() => kernel.set("rows", 1)); // the second row is gone, and the dot with it
+    expect(el.querySelector("[role=application]")).toBe(canvas);
+    expect(el.querySelector(".liw-tip")).toBeNull();
+    expect(el.textContent).not.toContain("undefined");
+  });
+
+  it("are rows of given numbers, which have no bars and are no cause", async () => {
+    const by = { kind: "value", groups: GOLDEN.values };
+    const el = await draw(widget, model({ by, plot: "bars" }));
+    expect(el.querySelector(".liw-sentence")?.textContent).toMatch(/scores .*rank correlation/);
+    expect(button(el, "Bars")).toBeUndefined();
+    const canvas = el.querySelector("[role=application]");
+    await press(canvas, "Home");
+    expect(el.querySelector(".liw-tip-head")?.textContent).toMatch(/^“(place|length)” \d+ in text/);
+    const fold = el.querySelector("details");
+    await act(() => {
+      if (fold) fold.open = true;
+      fold?.dispatchEvent(new Event("toggle"));
+    });
+    expect(el.querySelector("[data-column=correlation]")).not.toBeNull();
+  });
+
+  it("go by no name where each was asked about its own target", async () => {
+    const data = { ...goldenData(), outputs: [""] };
+    const el = await draw(widget, model({ data }));
+    expect(el.querySelector(".liw-sentence")?.textContent).toContain("each text’s own target");
+    expect(el.textContent).not.toContain("“”");
+  });
+
+  it("are listened to only while they are shown", async () => {
+    const kernel = model();
+    const el = await draw(widget, kernel);
+    expect(kernel.listening).toBeGreaterThan(0);
+    expect(kernel.sent).toEqual([]);
+    await act(() => kernel.set("output", 1));
+    expect(el.querySelector(".liw-sentence")?.textContent).toContain("“yes”");
+    await act(() => button(el, "Bars")?.click());
+    expect(kernel.saved).toEqual([{ output: 1, plot: "bars" }]);
+    await wipe();
+    expect(kernel.listening).toBe(0);
   });
 
   it("say so where there is nothing", async () => {

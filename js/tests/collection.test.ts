@@ -13,14 +13,16 @@ describe("rows", () => {
     { kind: "word", groups: {} },
     { kind: "position", groups: {} },
     { kind: "group", groups: { praise: ["good", "funny"] } },
+    { kind: "value", groups: GOLDEN.values },
   ])("by $kind are the kernel's", (by) => {
     const found = groups(data, by, 1, 2);
     const wanted = GOLDEN.rows[by.kind] ?? [];
     expect(found.map(({ name }) => name)).toEqual(wanted.map(([name]) => name));
-    found.forEach(({ texts, mean, size, margin }, i) => {
-      const [, n, ...numbers] = wanted[i] ?? ["", 0, 0, 0, 0];
+    expect(found.length).toBeGreaterThan(0);
+    found.forEach(({ texts, mean, size, margin, correlation }, i) => {
+      const [, n, ...numbers] = wanted[i] ?? ["", 0];
       expect(texts.length).toBe(n);
-      [mean, size, margin].forEach((value, k) => {
+      [mean, size, margin, correlation || 0].forEach((value, k) => {
         expect(value).toBeCloseTo(numbers[k] ?? Number.NaN, 5);
       });
     });
@@ -42,6 +44,8 @@ describe("rows", () => {
       scores: Float64Array.of(-2, -1, 0.5),
       counts: Uint32Array.of(1, 1, 1),
       sure: Uint8Array.of(1, 0, 1),
+      values: null,
+      correlation: Number.NaN,
       mean: -0.83,
       size: 1.17,
       margin: 1,
@@ -50,6 +54,8 @@ describe("rows", () => {
       "“bad” pushed away from “yes” in 1 of 3 texts that have it.",
     );
     expect(sentence([], "“yes”", true)).toBe("");
+    const stars = { ...row, name: "stars", values: Float64Array.of(1, 2, 3), correlation: 1 };
+    expect(sentence([stars], "“yes”", true)).toMatch(/neither higher nor lower .* \+1\.00 over 3/);
   });
 });
 
@@ -76,9 +82,25 @@ describe("a swarm", () => {
     expect(Math.max(...dots.y.map(Math.abs))).toBeLessThanOrEqual(13);
   });
 
-  it("lays dots of one bin apart", () => {
-    const places = new Set([...dots.x].map((x, i) => `${Math.floor(x / 4)} ${dots.y[i]}`));
-    expect(places.size).toBe(300);
+  it("lays no dot on another where there is room", () => {
+    const few = swarm(scores, (score) => 200 + 100 * score, 4, 1000);
+    const all = [...few.x].map((x, i) => [x, few.y[i] ?? 0] as const);
+    all.forEach(([x, y], i) => {
+      for (const [u, v] of all.slice(0, i)) {
+        expect(Math.hypot(x - u, y - v)).toBeGreaterThanOrEqual(4 - 1e-4);
+      }
+    });
+  });
+
+  it("is highest where dots are most, also where it is pressed", () => {
+    const heap = Float64Array.from({ length: 200 }, (_, i) => (i < 160 ? 0 : i - 159));
+    const { y } = swarm(heap, (score) => 10 * score, 4, 13);
+    expect(Math.max(...y.slice(0, 160).map(Math.abs))).toBeCloseTo(13, 4);
+    expect(Math.max(...y.slice(160).map(Math.abs))).toBe(0);
+    expect(swarm(Float64Array.of(1), (score) => score, 4, 13).y).toEqual(Float32Array.of(0));
+    expect(swarm(Float64Array.of(1, 1), (score) => score, 20, 13).y).toEqual(
+      Float32Array.of(0, -13),
+    );
   });
 
   it("finds the dot under a point as a look at all of them does", () => {

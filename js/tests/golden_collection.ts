@@ -6,7 +6,8 @@ import { join } from "node:path";
 const FILE = join(import.meta.dirname, "..", "..", "tests", "results", "golden_collection.json");
 export const GOLDEN = JSON.parse(readFileSync(FILE, "utf8")) as {
   data: Record<string, unknown>;
-  rows: Record<string, [string, number, number, number, number][]>;
+  values: Record<string, (number | null)[]>;
+  rows: Record<string, [string, number, ...number[]][]>;
 };
 const BUFFERS = ["offsets", "starts", "ends", "flags", "scores", "base_values", "output_values"];
 

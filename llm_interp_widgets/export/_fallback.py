@@ -55,7 +55,8 @@ def _texts(data: wire.CollectionData) -> str:
     said = wire.unpack(data["output_values"], (len(outputs), len(texts)))
     facts = [f"{fact['label']}: {fact['value']}" for fact in data["facts"]]
     unit = _UNITS.get(data["unit"], data["unit"])
-    heads = "".join(f'<th scope="col">{_shown(output)}</th>' for output in outputs)
+    names = [output or "each text's own target" for output in outputs]
+    heads = "".join(f'<th scope="col">{_shown(name)}</th>' for name in names)
     rows = []
     for i, text in enumerate(texts):
         cells = "".join(

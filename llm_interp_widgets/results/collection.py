@@ -1,17 +1,22 @@
 """Collection: explanations of many texts as one table of arrays, and what words do across them.
 
 What comes in: attributions of one question about many texts. What goes out: their numbers, side
-by side, and one row a word, a place or a given group of words, with the mean over texts.
+by side, and one row a word, a place, a given group of words or a given number of each text, with
+the mean over texts.
 
 Guarantees: numpy and the standard library only; a text counts once in a row, with the sum of its
 pieces there; a mean is over the texts that have the word, not over all; an interval is over texts
-and says nothing of the sampling within each.
+and says nothing of the sampling within each. Texts that were asked about different targets or
+models are shown, but never under the name of one of them: the footer warns.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import pairwise
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -19,7 +24,7 @@ from llm_interp_widgets.errors import ParameterError, ResultError
 from llm_interp_widgets.results.describe import UNIT_NAMES, Z95, gap_level
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jaxtyping import Bool, Float32, Float64, UInt32
     from numpy import ndarray
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from llm_interp_widgets.results.describe import About, Level
 
 By = Literal["word", "position"]
+Kind: TypeAlias = Literal["word", "position", "group", "value"]
+Named: TypeAlias = "dict[str, list[Any]]"
 PLACES = 10
 _LEAST_SHARE = 0.01
 
@@ -37,16 +44,19 @@ class Group:
     """What one word does across texts.
 
     Attributes:
-        name: The word, the place, or the name of the group.
+        name: The word, the place, or the name of the group or number.
         texts: Which texts have it.
-        scores: (text,) sum of the scores of its pieces in each of them.
+        scores: (text,) sum of the scores of its pieces in each of them; of a given number, of all
+            pieces.
         counts: (text,) how many of its pieces each of them has.
+        values: (text,) the given number of each of them; ``None`` for words and places.
     """
 
     name: str
     texts: UInt32[ndarray, " text"]
     scores: Float64[ndarray, " text"]
     counts: UInt32[ndarray, " text"]
+    values: Float64[ndarray, " text"] | None = None
 
     @property
     def mean(self) -> float:
@@ -65,13 +75,24 @@ class Group:
             return float("nan")
         return float(Z95 * np.abs(self.scores).std(ddof=1) / np.sqrt(len(self.scores)))
 
+    @property
+    def correlation(self) -> float:
+        """Spearman's rank correlation of a given number with the scores; NaN where there is none.
+
+        That texts with more of it have higher scores says nothing of why.
+        """
+        if self.values is None or len(set(self.values)) < 2 or len(set(self.scores)) < 2:
+            return float("nan")
+        return float(np.corrcoef(_ranks(self.values), _ranks(self.scores))[0, 1])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collection:
     """Explanations of many texts.
 
     Attributes:
-        about: What the first one is about; what all share.
+        about: What the first one is about.
+        outputs: What each output is called; empty where each text was asked about its own.
         texts: The prompts.
         offsets: (text + 1,) where each text's pieces begin.
         starts: (piece,) first character in its text.
@@ -85,6 +106,7 @@ class Collection:
     """
 
     about: About
+    outputs: tuple[str, ...]
     texts: tuple[str, ...]
     offsets: UInt32[ndarray, " text+1"]
     starts: UInt32[ndarray, " piece"]
@@ -110,13 +132,12 @@ class Collection:
             for what, one, two in (
                 ("unit", first.unit, a.unit),
                 ("method", first.method, a.method),
-                ("target", first.target, a.target),
                 ("number of outputs", len(first.outputs), len(a.outputs)),
             ):
                 if one != two:
                     raise ResultError(
                         f"Text {i} differs from text 0 in its {what}: {two} and {one}. Explain "
-                        "all texts with the same target and method."
+                        "all texts with the same method and unit."
                     )
         sizes = [len(a.inputs) for a in attributions]
         scores = np.concatenate([a.scores for a in attributions], axis=1)
@@ -130,6 +151,7 @@ class Collection:
         pieces = [piece for a in attributions for piece in a.inputs]
         return cls(
             about=first.about(),
+            outputs=_outputs(attributions),
             texts=tuple(a.prompt for a in attributions),
             offsets=np.cumsum([0, *sizes], dtype=np.uint32),
             starts=np.array([piece.start for piece in pieces], dtype=np.uint32),
@@ -149,7 +171,7 @@ class Collection:
 
     def groups(
         self,
-        by: By | Mapping[str, Sequence[str]] = "word",
+        by: By | Mapping[str, Iterable[Any]] = "word",
         *,
         output: int = 0,
         least: int | None = None,
@@ -158,7 +180,9 @@ class Collection:
 
         Args:
             by: ``"word"``: pieces of the same letters, whatever their case. ``"position"``: tenths
-                of the text. Or groups of words by name.
+                of the text. Or groups of words by name. Or numbers of the texts by name, one for
+                each text, ``None`` where there is none: a text's score is then that of all its
+                pieces, and the strongest rank correlation comes first.
             output: Which output.
             least: Words of fewer texts are left out; ``None`` is 1 % of the texts, at least 2, and
                 1 for anything but words.
@@ -168,7 +192,10 @@ class Collection:
         """
         if not 0 <= output < len(self.scores):
             raise ParameterError(f"output={output} is out of range; there are {len(self.scores)}.")
-        names = self._names(check_by(by))
+        kind, named = check_by(by, len(self.texts))
+        if kind == "value":
+            return self._valued(named, output)
+        names = self._names(kind, named)
         rows: dict[str, dict[int, list[float]]] = {}
         text_of = np.repeat(np.arange(len(self.texts)), self.sizes)
         for name, text, score in zip(names, text_of, self.scores[output], strict=True):
@@ -187,17 +214,30 @@ class Collection:
         ]
         return sorted(found, key=lambda group: (-group.mean_size, group.name))
 
-    def least(self, by: By | Mapping[str, Sequence[str]]) -> int:
+    def least(self, by: By | Mapping[str, Iterable[Any]]) -> int:
         """Return in how many texts a word must be by default: rare ones rank high by chance."""
         if by != "word":
             return 1
         return min(len(self.texts), max(2, round(_LEAST_SHARE * len(self.texts))))
 
-    def _names(self, by: By | Mapping[str, Sequence[str]]) -> list[str | None]:
+    def _valued(self, named: Named, output: int) -> list[Group]:
+        """Return a row for each given number: every text that has it, with all its scores."""
+        own = np.where(self.special, np.nan, self.scores[output].astype(np.float64))
+        sums = np.array([np.nansum(own[a:b]) for a, b in pairwise(self.offsets.tolist())])
+        found = []
+        for name, given in named.items():
+            values = np.array(given, dtype=np.float64)
+            texts = np.flatnonzero(np.isfinite(values)).astype(np.uint32)
+            if len(texts):
+                ones = np.ones(len(texts), dtype=np.uint32)
+                found.append(Group(name, texts, sums[texts], ones, values[texts]))
+        return sorted(found, key=lambda group: -np.nan_to_num(abs(group.correlation)))
+
+    def _names(self, by: Kind, named: Named) -> list[str | None]:
         lexicon = (
-            None
-            if isinstance(by, str)
-            else {word.strip().lower(): name for name, words in by.items() for word in words}
+            {word.strip().lower(): name for name, words in named.items() for word in words}
+            if by == "group"
+            else None
         )
         names: list[str | None] = []
         for text, start, stop in zip(
@@ -220,11 +260,15 @@ class Collection:
         return names
 
 
-def check_by(by: By | Mapping[str, Sequence[str]]) -> By | Mapping[str, Sequence[str]]:
-    """Return ``by`` if pieces can be grouped by it.
+def check_by(by: By | Mapping[str, Iterable[Any]], texts: int) -> tuple[Kind, Named]:
+    """Return what ``by`` asks for: the kind of row, and the words or numbers it names.
+
+    Args:
+        by: What the caller passed.
+        texts: How many texts there are.
 
     Raises:
-        ParameterError: They cannot.
+        ParameterError: Texts cannot be grouped by it.
     """
     if isinstance(by, str):
         if by not in ("word", "position"):
@@ -232,24 +276,77 @@ def check_by(by: By | Mapping[str, Sequence[str]]) -> By | Mapping[str, Sequence
                 f"by={by!r} does not exist. Pass 'word', 'position', or groups of words: "
                 "{'praise': ['good', 'great'], …}."
             )
-        return by
+        return by, {}
     if not hasattr(by, "items") or not by:
         raise ParameterError(f"by={by!r} must be 'word', 'position', or names of groups to words.")
-    for name, words in by.items():
-        given = not isinstance(words, str) and all(isinstance(word, str) for word in words)
-        if not isinstance(name, str) or not given:
-            raise ParameterError(f"by[{name!r}] must be a list of words.")
-    return by
+    named = {name: _listed(name, given) for name, given in by.items()}
+    words = {name: all(isinstance(one, str) for one in given) for name, given in named.items()}
+    if all(words.values()):
+        return "group", named
+    if any(words.values()):
+        raise ParameterError("by must name groups of words or numbers of texts, not both at once.")
+    return "value", {name: _numbers(name, given, texts) for name, given in named.items()}
+
+
+def _listed(name: object, given: object) -> list[Any]:
+    """Return words or numbers as a list; numpy and pandas have scalars and rows of their own."""
+    rows = getattr(given, "tolist", None)
+    listed = rows() if callable(rows) else given
+    if not isinstance(name, str) or not isinstance(listed, list | tuple | set | frozenset):
+        raise ParameterError(
+            f"by[{name!r}] must be a list of words, or a list of numbers, one for each text."
+        )
+    return list(listed)
+
+
+def _numbers(name: str, given: list[Any], texts: int) -> list[float | None]:
+    if not all(one is None or isinstance(one, Real) for one in given):
+        raise ParameterError(
+            f"by[{name!r}] must be a list of words, or a list of numbers, one for each text."
+        )
+    if len(given) != texts:
+        raise ParameterError(
+            f"by[{name!r}] has {len(given):,} numbers for {texts:,} texts. Pass one for each text, "
+            "in their order; None where there is none."
+        )
+    floats = [None if one is None else float(one) for one in given]
+    numbers = [None if one is None or not math.isfinite(one) else one for one in floats]
+    if not any(one is not None for one in numbers):
+        raise ParameterError(f"by[{name!r}] has no number at all.")
+    return numbers
+
+
+def _ranks(values: Float64[ndarray, " text"]) -> Float64[ndarray, " text"]:
+    """Return places from 1; equal values share their middle one."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middles: Float64[ndarray, " text"] = np.cumsum(counts) - (counts - 1) / 2
+    return middles[which]
+
+
+def _outputs(attributions: Sequence[Attribution]) -> tuple[str, ...]:
+    """Return the outputs' names; what differs from text to text goes by no text's name."""
+    columns = zip(*([token.text for token in a.outputs] for a in attributions), strict=True)
+    shared = [names[0] if len(set(names)) == 1 else "" for names in columns]
+    if len(shared) == 1:
+        return (shared[0],)
+    return tuple(name or f"output {i}" for i, name in enumerate(shared, start=1))
 
 
 def _facts(attributions: Sequence[Attribution]) -> tuple[tuple[str, str, Level], ...]:
     first, count = attributions[0], len(attributions)
+    models = {(a.model.name, a.model.revision): a.model for a in attributions}
     known = " · ".join(filter(None, (first.model.name, first.model.dtype, first.model.device)))
+    targets = {a.target for a in attributions}
     facts: list[tuple[str, str, Level]] = [
         ("texts", f"{count:,}", "plain"),
         ("method", first.method, "plain"),
+        ("target", first.target, "plain")
+        if len(targets) == 1
+        else ("targets", f"{len(targets):,} different ones", "warn"),
         ("unit", UNIT_NAMES[first.unit], "plain"),
-        ("model", known, "plain"),
+        ("model", known, "plain")
+        if len(models) == 1
+        else ("models", ", ".join(model.name for model in models.values()), "warn"),
     ]
     if first.off:
         facts.append(("switched off by", first.off, "plain"))

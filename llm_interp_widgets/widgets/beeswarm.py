@@ -12,7 +12,7 @@ from llm_interp_widgets.results.collection import check_by
 from llm_interp_widgets.widgets.page import PageWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -29,7 +29,7 @@ class Beeswarm(PageWidget):
         output: Which output is shown, both ways.
         plot: ``"dots"`` or ``"bars"`` (mean |score|), both ways.
         color: Dots by ``"output"`` (what the model says of the text) or ``"count"`` (how often
-            the text has the word), both ways.
+            the text has the word), both ways. Given numbers are always the colour of their dots.
         least: Words of fewer texts are left out, both ways.
         rows: How many rows are shown at first.
     """
@@ -62,7 +62,7 @@ class Beeswarm(PageWidget):
     def __init__(
         self,
         collection: Collection,
-        by: By | Mapping[str, Sequence[str]] = "word",
+        by: By | Mapping[str, Iterable[Any]] = "word",
         **traits: Any,  # noqa: ANN401
     ) -> None:
         """Show a collection.
@@ -75,9 +75,7 @@ class Beeswarm(PageWidget):
         Raises:
             ParameterError: There is no such grouping.
         """
-        groups = check_by(by)
-        kind = groups if isinstance(groups, str) else "group"
-        named = {} if isinstance(groups, str) else {n: list(w) for n, w in groups.items()}
+        kind, named = check_by(by, len(collection.texts))
         self.collection = collection
         traits.setdefault("least", collection.least(by))
         super().__init__(
@@ -98,7 +96,7 @@ def packed(collection: Collection) -> wire.CollectionData:
     return {
         "protocol": wire.PROTOCOL,
         "texts": list(collection.texts),
-        "outputs": [token.text for token in about.outputs],
+        "outputs": list(collection.outputs),
         "unit": about.unit if about.effect else "score",
         "method_title": about.title,
         "caution": about.caution,

@@ -21,7 +21,7 @@ from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
 from llm_interp_widgets.widgets.sources import results_of, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from llm_interp_widgets.results.collection import By
 
@@ -112,7 +112,7 @@ def generation(source: Any, *, index: int | None = None, output: int = 0) -> Gen
 
 def beeswarm(
     sources: Any,  # noqa: ANN401 - checked
-    by: By | Mapping[str, Sequence[str]] = "word",
+    by: By | Mapping[str, Iterable[Any]] = "word",
     *,
     output: int = 0,
     plot: str = "dots",
@@ -123,10 +123,14 @@ def beeswarm(
     """Show what words do across many texts: a row a word, a dot a text.
 
     Args:
-        sources: A sequence of results, of one method and target; or a ``shap.Explanation`` of
-            several texts. Widgets are waited for.
+        sources: A sequence of results, of one method and unit; or a ``shap.Explanation`` of
+            several texts. Widgets are waited for. Where the targets differ, as they do by
+            default, the view says so: pass ``attribute`` a target to ask all texts the same.
         by: What a row is: ``"word"``, ``"position"`` (tenths of the text), or groups of words:
             ``{"praise": ["good", "great"], …}``. A text's dot is the sum of its scores there.
+            Or numbers of the texts, one for each: ``{"stars": [1, 5, 3, …], …}``. Then a dot is
+            the sum of all scores of its text and is coloured by the number: each row has the same
+            dots, and what goes with high scores is seen by the colour. It is no cause.
         output: Which output is shown first.
         plot: ``"dots"``, or ``"bars"`` of the mean |score|.
         color: Dots by what the model says of the text, ``"output"``, or by how often the text has
@@ -156,7 +160,10 @@ def beeswarm(
             f"output={output} is out of range; there are {len(collection.scores)}."
         )
     more = {} if least is None else {"least": least}
-    return Beeswarm(collection, by, output=output, plot=plot, color=color, rows=rows, **more)
+    widget = Beeswarm(collection, by, output=output, plot=plot, color=color, rows=rows, **more)
+    if plot == "bars" and widget.by["kind"] == "value":
+        raise ParameterError("Numbers of texts have no bars: all would be as long. Use 'dots'.")
+    return widget
 
 
 def _are_many(source: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,20 +105,67 @@ def test_facts_say_how_many_did_not_converge(many):
     assert facts["converged"] == ("60 of 61", "plain")
 
 
+def test_numbers_of_texts_against_pandas(many):
+    rng = np.random.default_rng(1)
+    sums = [float(np.where([t.special for t in a.inputs], 0, a.scores[1]).sum()) for a in many]
+    stars = np.round(np.array(sums) + rng.normal(size=60)).tolist()
+    stars[3] = None
+    noise = rng.normal(size=60)
+    noise[4] = np.nan
+    found = Collection.of(many).groups({"noise": noise, "stars": pd.Series(stars)}, output=1)
+    frame = pd.DataFrame({"sum": sums, "stars": stars, "noise": noise}).astype(float)
+    assert [g.name for g in found] == ["stars", "noise"]
+    for group in found:
+        own = frame.dropna(subset=[group.name])
+        wanted = own["sum"].rank().corr(own[group.name].rank())
+        assert group.correlation == pytest.approx(wanted, abs=1e-9)
+        assert group.texts.tolist() == own.index.tolist()
+        np.testing.assert_allclose(group.values, own[group.name])
+        np.testing.assert_allclose(group.scores, own["sum"], rtol=1e-5)
+
+
+def test_a_number_that_never_changes_goes_with_nothing(many):
+    (row,) = Collection.of(many).groups({"year": [1999] * 60})
+    assert np.isnan(row.correlation)
+    assert np.isnan(Collection.of(many).groups()[0].correlation)
+
+
+def test_texts_of_different_targets_go_by_no_name_of_one(many):
+    """As by default, where each text is asked about its own label."""
+    rome = Token("Rome", 1, 0, 0, position=0)
+    one, two = (attribution(["a", "b"], [[1.0, 2.0]]) for _ in range(2))
+    other = replace(two, outputs=(rome,), target="“Rome”", model=ModelInfo("n", None, "", ""))
+    mixed = Collection.of([one, other])
+    facts = {label: (value, level) for label, value, level in mixed.facts}
+    assert mixed.outputs == ("",)
+    assert facts["targets"] == ("2 different ones", "warn")
+    assert facts["models"] == ("m, n", "warn")
+    assert "target" not in facts
+    alike = Collection.of([one, two])
+    assert alike.outputs == ("no",)
+    assert ("target", "yes", "plain") in alike.facts
+    several = replace(many[0], outputs=(many[0].outputs[0], replace(rome, position=1)))
+    assert Collection.of([many[1], several]).outputs == ("no", "output 2")
+
+
 def test_bad_input(many):
     one = many[0]
     for others, words in [
         ([attribution(["a"], [[1.0]])], "number of outputs"),
         ([attribution(["a"], [[1.0], [2.0]], unit="prob")], "unit"),
         ([attribution(["a"], [[1.0], [2.0]], method="lime")], "method"),
-        ([attribution(["a"], [[1.0], [2.0]], target="no")], "target"),
     ]:
         with pytest.raises(ResultError, match=words):
             Collection.of([one, *others])
     with pytest.raises(ResultError, match="at least one"):
         Collection.of([])
     collection = Collection.of(many)
-    for by, words in [("letter", "position"), ({}, "groups"), ({"a": "good"}, "list of words")]:
+    for by, words in [
+        ("letter", "position"), ({}, "groups"), ({"a": "good"}, "list of words"),
+        ({"a": [1, "good"]}, "list of words"), ({1: ["good"]}, "list of words"),
+        ({"a": ["good"], "b": [1.0] * 60}, "both"), ({"a": [1.0] * 59}, "59 numbers for 60"),
+        ({"a": [None] * 60}, "no number"),
+    ]:  # fmt: skip
         with pytest.raises(ParameterError, match=words):
             collection.groups(by)
     with pytest.raises(ParameterError, match="output"):
@@ -135,15 +183,21 @@ def test_the_browsers_golden_file(many):
         key: b64encode(value).decode() if isinstance(value, bytes) else value
         for key, value in packed(collection).items()
     }
-    by = {"word": "word", "position": "position", "group": {"praise": ["good", "funny"]}}
+    sizes = [None if i == 5 else len(a.inputs) // 2 for i, a in enumerate(many)]
+    by = {
+        "word": "word", "position": "position", "group": {"praise": ["good", "funny"]},
+        "value": {"constant": [1.5] * 60, "length": sizes, "place": list(range(60))},
+    }  # fmt: skip
     rows = {
         name: [
-            [g.name, len(g.texts), round(g.mean, 6), round(g.mean_size, 6), round(g.margin, 6)]
+            [g.name, len(g.texts), *(round(float(np.nan_to_num(x)), 6) for x in (
+                g.mean, g.mean_size, g.margin, g.correlation))]
             for g in collection.groups(how, output=1, least=2)
         ]
         for name, how in by.items()
-    }
-    text = json.dumps({"data": data, "rows": rows}, ensure_ascii=True, indent=1) + "\n"
+    }  # fmt: skip
+    golden = {"data": data, "values": by["value"], "rows": rows}
+    text = json.dumps(golden, ensure_ascii=True, indent=1) + "\n"
     if os.environ.get("UPDATE_GOLDEN") == "1":
         GOLDEN.write_text(text, encoding="utf-8")
     assert GOLDEN.read_text(encoding="utf-8") == text

@@ -73,6 +73,22 @@ def test_page_and_close(results, tmp_path):
         w.to_html(tmp_path / "again.html")
 
 
+def test_numbers_of_texts(results):
+    w = liw.beeswarm(results, {"stars": [5, None, float("nan")]})
+    assert w.by == {"kind": "value", "groups": {"stars": [5.0, None, None]}}
+    with pytest.raises(ParameterError, match="no bars"):
+        liw.beeswarm(results, {"stars": [5, 1, 2]}, plot="bars")
+
+
+def test_texts_asked_about_their_own_labels(tiny_lm):
+    lm = tiny_lm("bert")
+    each = [liw.attribute(lm, text, label, "occlusion") for text, label in zip(
+        TEXTS, ("glad", "sad", "glad"), strict=True)]  # fmt: skip
+    w = liw.beeswarm(each)
+    assert w.data["outputs"] == [""]
+    assert {"label": "targets", "value": "2 different ones", "level": "warn"} in w.data["facts"]
+
+
 def test_bad_input(results, tiny_lm):
     for arguments, options, words in [
         ((3,), {}, "several"),

@@ -1,23 +1,22 @@
 /** Many texts: a row a word, a dot a text; or a bar a word; and one text in full. */
 
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { type By, type Collection, decode, groups, sentence, textOf } from "../collection";
 import type { Theme } from "../colour";
-import type { Connection } from "../connect";
-import { magnitude, signed, unitName } from "../format";
+import { signed, unitName } from "../format";
 import { canvasMeasure } from "../picture";
-import { read, targetName } from "../readings";
+import { read } from "../readings";
 import { swarmSvg } from "../swarm_picture";
-import { watchTheme } from "../theme";
+import { CollectionFrame, type Traits } from "./collection_frame";
 import { CopyPicture } from "./copy";
 import { Fold } from "./fold";
 import { Caution, Facts } from "./footer";
-import { asIndex, useChanges } from "./frame";
+import { asIndex } from "./frame";
 import { GroupBars } from "./group_bars";
 import { GroupTable } from "./group_table";
 import { Outputs } from "./outputs";
-import { Swarm } from "./swarm";
+import { type ColourBy, number, Swarm, saidOf, scaleOf } from "./swarm";
 import { TokenText } from "./tokens";
 
 /** Traits whose changes the view wants to hear of. */
@@ -34,53 +33,57 @@ export const TRAITS = [
 
 const MORE = 30;
 
-export function BeeswarmView({ connection }: { connection: Connection }): JSX.Element {
-  useChanges(connection);
-  const root = useRef<HTMLDivElement>(null);
-  const [theme, setTheme] = useState<Theme>("light");
-  useEffect(() => (root.current ? watchTheme(root.current, setTheme) : undefined), []);
-  const given = connection.get("data");
-  const data = useMemo(() => decode(given), [given]);
+export function BeeswarmView({ traits }: { traits: Traits }): JSX.Element {
   return (
-    <div class="liw" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
-      {data === null ? (
-        <p class="liw-waiting liw-muted">There is nothing to show.</p>
-      ) : (
-        <Texts connection={connection} data={data} theme={theme} />
-      )}
-    </div>
+    <CollectionFrame traits={traits}>
+      {(theme) => <Decoded traits={traits} theme={theme} />}
+    </CollectionFrame>
+  );
+}
+
+function Decoded({ traits, theme }: Omit<TextsProps, "data">): JSX.Element {
+  const given = traits.get("data");
+  const data = useMemo(() => decode(given), [given]);
+  return data === null ? (
+    <p class="liw-waiting liw-muted">There is nothing to show.</p>
+  ) : (
+    <Texts traits={traits} data={data} theme={theme} />
   );
 }
 
 interface TextsProps {
-  readonly connection: Connection;
+  readonly traits: Traits;
   readonly data: Collection;
   readonly theme: Theme;
 }
 
-function Texts({ connection, data, theme }: TextsProps): JSX.Element {
+function Texts({ traits, data, theme }: TextsProps): JSX.Element {
   const [more, setMore] = useState(0);
-  const by = connection.get("by") as By;
-  const output = asIndex(connection.get("output")) ?? 0;
-  const least = asIndex(connection.get("least")) ?? 1;
+  const by = traits.get("by") as By;
+  const output = asIndex(traits.get("output")) ?? 0;
+  const least = asIndex(traits.get("least")) ?? 1;
   const all = useMemo(() => groups(data, by, output, least), [data, by, output, least]);
   const rows = useMemo(
-    () => all.slice(0, (asIndex(connection.get("rows")) ?? 15) + more),
-    [all, more, connection.get("rows")],
+    () => all.slice(0, (asIndex(traits.get("rows")) ?? 15) + more),
+    [all, more, traits.get("rows")],
   );
-  const selected = asIndex(connection.get("selected"));
-  const byCount = connection.get("color") === "count";
-  const bars = connection.get("plot") === "bars";
+  const selected = asIndex(traits.get("selected"));
+  const given = by.kind === "value";
+  const byCount = traits.get("color") === "count";
+  const colourBy: ColourBy = given ? "value" : byCount ? "count" : "output";
+  const bars = !given && traits.get("plot") === "bars";
   const effect = data.unit !== "score";
-  const name = data.outputs[output] ?? "";
-  const target = `“${name.trim()}”`;
-  const what = by.kind === "word" ? "words" : by.kind === "group" ? "groups" : "tenths of the text";
+  const target = targetOf(data, output);
+  const unit = unitName(data.unit);
+  const what = { word: "words", group: "groups", position: "tenths of the text", value: "numbers" }[
+    by.kind
+  ];
   const picture = (): string =>
     swarmSvg(
-      { data, rows, output, theme, target, bars, byCount, title: title(data) },
+      { data, rows, output, theme, target, bars, colourBy, title: title(data) },
       canvasMeasure(),
     );
-  const show = (text: number | null): void => connection.set("selected", text);
+  const show = (text: number | null): void => traits.set("selected", text);
   const outputs = data.outputs.map((text, i) => ({
     text,
     start: 0,
@@ -101,7 +104,7 @@ function Texts({ connection, data, theme }: TextsProps): JSX.Element {
         outputs={outputs}
         shown={output}
         known={() => true}
-        onShow={(i) => connection.set("output", i)}
+        onShow={(i) => traits.set("output", i)}
       />
       {rows.length === 0 && <p class="liw-waiting liw-muted">No {what} in so many texts.</p>}
       {rows.length > 0 &&
@@ -113,7 +116,8 @@ function Texts({ connection, data, theme }: TextsProps): JSX.Element {
             rows={rows}
             output={output}
             theme={theme}
-            byCount={byCount}
+            target={target}
+            colourBy={colourBy}
             selected={selected}
             onSelect={show}
           />
@@ -121,19 +125,21 @@ function Texts({ connection, data, theme }: TextsProps): JSX.Element {
       <div class="liw-under">
         <p class="liw-legend">
           {bars
-            ? `Mean |${unitName(data.unit)}| for ${target} over the texts that have it, with 95 % interval over texts; the arrow says which way it pushes on average.`
-            : `A dot a text; ${unitName(data.unit)} ${effect ? "of" : "for"} ${target}${effect ? "; left of zero lowers it, right raises it" : ", not an effect"}. Colour: ${byCount ? "darker, the more often the text has it" : `blue, the model says less ${target} of the text than of most; orange, more`}.`}
+            ? `Mean |${unit}| for ${target} over the texts that have it, with 95 % interval over texts; the arrow says which way it pushes on average.`
+            : `A dot a text${given ? ", all of its scores together" : ""}; ${unit} ${effect ? "of" : "for"} ${target}${effect ? "; left of zero lowers it, right raises it" : ", not an effect"}. ${colourWords(data, output, target, colourBy)}`}
         </p>
         <div class="liw-toolbar">
-          <Toggle
-            pressed={bars}
-            onPress={() => connection.set("plot", bars ? "dots" : "bars")}
-            label="Bars"
-          />
-          {!bars && (
+          {!given && (
+            <Toggle
+              pressed={bars}
+              onPress={() => traits.set("plot", bars ? "dots" : "bars")}
+              label="Bars"
+            />
+          )}
+          {!bars && !given && (
             <Toggle
               pressed={byCount}
-              onPress={() => connection.set("color", byCount ? "output" : "count")}
+              onPress={() => traits.set("color", byCount ? "output" : "count")}
               label="Colour by count"
             />
           )}
@@ -147,7 +153,7 @@ function Texts({ connection, data, theme }: TextsProps): JSX.Element {
                 value={least}
                 onChange={({ currentTarget }) => {
                   const value = Math.round(currentTarget.valueAsNumber);
-                  if (value >= 1) connection.set("least", value);
+                  if (value >= 1) traits.set("least", value);
                 }}
               />
               texts
@@ -175,6 +181,20 @@ function Texts({ connection, data, theme }: TextsProps): JSX.Element {
       </div>
     </>
   );
+}
+
+/** What an output is called; texts may each have been asked about their own. */
+function targetOf(data: Collection, output: number): string {
+  const name = data.outputs[output]?.trim();
+  return name ? `“${name}”` : "each text’s own target";
+}
+
+function colourWords(data: Collection, output: number, target: string, by: ColourBy): string {
+  if (by === "count") return "Colour: darker, the more often the text has it.";
+  if (by === "value") return "Colour: blue, the text has less of it than most; orange, more.";
+  const { middle, limit } = scaleOf(saidOf(data, output));
+  const ends = `blue ${number(middle - limit)}, grey ${number(middle)} (the middle text), orange ${number(middle + limit)}`;
+  return `Colour: what the model says for ${target}: ${ends}.`;
 }
 
 function title(data: Collection): string {
@@ -213,9 +233,11 @@ function OneText({ data, output, text, onShow }: OneTextProps): JSX.Element {
   );
   if (shown === null || shown === undefined || text === null) {
     return (
-      <section class="liw-bee-text" aria-label="Text">
-        <p class="liw-muted">Click a dot, or press Enter on it, to read its text here.</p>
-      </section>
+      <div class="liw-bee-text">
+        <p class="liw-muted">
+          Point at a dot for its value; click it, or press Enter on it, to read its text here.
+        </p>
+      </div>
     );
   }
   const { subject, row } = shown;
@@ -223,11 +245,11 @@ function OneText({ data, output, text, onShow }: OneTextProps): JSX.Element {
   const at = output * data.texts.length + text;
   const reading = piece === null ? undefined : readings.all[piece];
   return (
-    <section class="liw-bee-text" aria-label={`Text ${text + 1}`}>
+    <div class="liw-bee-text">
       <p class="liw-bee-head">
         <b>Text {text + 1}</b>
         <span class="liw-muted">
-          {`${targetName(subject, 0)}: ${number(data.base[at])} → ${number(data.said[at])} ${unitName(data.unit)}`}
+          {`${targetOf(data, output)}: ${number(data.base[at])} → ${number(data.said[at])} ${unitName(data.unit)}`}
         </span>
         <span class="liw-toolbar">
           <button
@@ -272,10 +294,6 @@ function OneText({ data, output, text, onShow }: OneTextProps): JSX.Element {
           ? `${signed(reading.score)} ${unitName(data.unit)}, rank ${reading.rank} of ${readings.ranked.length}`
           : "Point at a piece for its value."}
       </p>
-    </section>
+    </div>
   );
-}
-
-function number(value = Number.NaN): string {
-  return `${value < 0 ? "−" : ""}${magnitude(value)}`;
 }

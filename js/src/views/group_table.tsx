@@ -8,7 +8,7 @@ import { aligned, decimalsFor, unitName } from "../format";
 import type { Unit } from "../protocol.gen";
 import { CopyButton } from "./copy";
 
-type Column = "name" | "texts" | "mean" | "size" | "margin";
+type Column = "name" | "texts" | "mean" | "size" | "margin" | "correlation";
 
 interface Props {
   readonly rows: readonly Group[];
@@ -19,7 +19,8 @@ interface Props {
 const SHOWN = 500;
 
 export function GroupTable({ rows, unit }: Props): JSX.Element {
-  const [by, setBy] = useState<Column>("size");
+  const given = rows.some(({ values }) => values !== null);
+  const [by, setBy] = useState<Column>(given ? "correlation" : "size");
   const [down, setDown] = useState(true);
   const value = (row: Group): number => {
     if (by === "texts") return row.texts.length;
@@ -37,6 +38,7 @@ export function GroupTable({ rows, unit }: Props): JSX.Element {
     ["size", "mean |…|"],
     ["margin", "± 95 %"],
   ];
+  if (given) heads.push(["correlation", "rank correlation"]);
   return (
     <div class="liw-fold-body">
       {/* biome-ignore lint/a11y/useSemanticElements: no fieldset, it only scrolls */}
@@ -68,7 +70,7 @@ export function GroupTable({ rows, unit }: Props): JSX.Element {
             </tr>
           </thead>
           <tbody>
-            {order.slice(0, SHOWN).map(({ name, texts, mean, size, margin }) => (
+            {order.slice(0, SHOWN).map(({ name, texts, mean, size, margin, correlation }) => (
               <tr key={name}>
                 <th scope="row">
                   <bdi>{name}</bdi>
@@ -77,6 +79,7 @@ export function GroupTable({ rows, unit }: Props): JSX.Element {
                 <td>{aligned(mean, decimals)}</td>
                 <td>{size.toFixed(decimals)}</td>
                 <td>{Number.isNaN(margin) ? "–" : margin.toFixed(decimals)}</td>
+                {given && <td>{aligned(correlation, 2)}</td>}
               </tr>
             ))}
           </tbody>

@@ -4,7 +4,7 @@ import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Collection, Group } from "../collection";
 import { css, over, PALETTES, type Rgb, type Theme } from "../colour";
-import { signed, unitName } from "../format";
+import { magnitude, signed, unitName } from "../format";
 import { type Dots, dotAt, reachOf, swarm } from "../swarm";
 import { ticks } from "../waterfall";
 
@@ -12,10 +12,11 @@ export const ROW = 34;
 export const NAMES = 132;
 const TOP = 26;
 const RIGHT = 12;
-const RADIUS = 2.6;
-const STEP = 4;
+const RADIUS = 2.4;
+const STEP = 5;
 const ROOM = ROW / 2 - 4;
 const REACH = 7;
+const LABEL = 46;
 const FONT = "12px system-ui, sans-serif";
 
 interface Props {
@@ -23,10 +24,14 @@ interface Props {
   readonly rows: readonly Group[];
   readonly output: number;
   readonly theme: Theme;
-  readonly byCount: boolean;
+  readonly target: string;
+  readonly colourBy: ColourBy;
   readonly selected: number | null;
   readonly onSelect: (text: number | null) => void;
 }
+
+/** What a dot's colour tells: what the model says, how often, or the given number. */
+export type ColourBy = "output" | "count" | "value";
 
 interface Place {
   readonly row: number;
@@ -38,7 +43,8 @@ export function Swarm(props: Props): JSX.Element {
   const base = useRef<HTMLCanvasElement>(null);
   const marks = useRef<HTMLCanvasElement>(null);
   const [width, setWidth] = useState(640);
-  const [at, setAt] = useState<Place | null>(null);
+  const [pointed, setAt] = useState<Place | null>(null);
+  const at = pointed && rows[pointed.row]?.texts[pointed.dot] !== undefined ? pointed : null;
   const height = TOP + rows.length * ROW + 6;
   const reach = useMemo(() => reachOf(rows), [rows]);
   const x = scale(reach, width);
@@ -56,7 +62,7 @@ export function Swarm(props: Props): JSX.Element {
   useEffect(() => {
     const context = base.current && prepared(base.current, width, height);
     if (context) draw(context, { ...props, width, height, x, reach, dots });
-  }, [data, rows, props.output, theme, props.byCount, width, dots]);
+  }, [data, rows, props.output, theme, props.colourBy, width, dots]);
   useEffect(() => {
     const context = marks.current && prepared(marks.current, width, height);
     if (context) mark(context, { ...props, dots, at });
@@ -127,12 +133,9 @@ export function Swarm(props: Props): JSX.Element {
           onBlur={() => setAt(null)}
         />
       </div>
-      <p class="liw-pinned" aria-live="polite">
-        {at ? (
-          words(at, props)
-        ) : (
-          <span class="liw-muted">Point at a dot for its text and value.</span>
-        )}
+      {at && <Tip {...props} at={at} dots={dots} width={width} />}
+      <p class="liw-pinned liw-hidden" aria-live="polite">
+        {at && spoken(at, props)}
       </p>
     </div>
   );
@@ -147,25 +150,74 @@ function textAt(rows: readonly Group[], at: Place | null): number | null {
   return at === null ? null : (rows[at.row]?.texts[at.dot] ?? null);
 }
 
-const EXCERPT = 90;
+const EXCERPT = 110;
+const GAP = 9;
 
-function words(at: Place, { rows, data }: Props): string {
-  const group = rows[at.row];
-  const text = group?.texts[at.dot] ?? 0;
-  const count = group?.counts[at.dot] ?? 1;
-  const said = (data.texts[text] ?? "").replace(/\s+/g, " ");
-  const excerpt = said.length > EXCERPT ? `${said.slice(0, EXCERPT)}…` : said;
-  const times = count > 1 ? `, ${count} times` : "";
-  return `“${group?.name}”${times} in text ${text + 1}: ${signed(group?.scores[at.dot] ?? Number.NaN)} ${unitName(data.unit)} · ${excerpt}`;
+/** The values of a dot, beside it: never beyond the width of the picture. */
+function Tip(props: Marks & { readonly at: Place; readonly width: number }): JSX.Element {
+  const { at, dots, width } = props;
+  const [x = 0, y = 0] = [dots[at.row]?.x[at.dot], dots[at.row]?.y[at.dot]];
+  const top = TOP + (at.row + 0.5) * ROW + y + GAP;
+  const [where, score, said] = words(at, props);
+  return (
+    <div
+      class="liw-tip"
+      aria-hidden="true"
+      style={{ left: `${x}px`, top: `${top}px`, transform: `translateX(${(-100 * x) / width}%)` }}
+    >
+      <div class="liw-tip-head">
+        <bdi>{where}</bdi>
+        <b>{score}</b>
+      </div>
+      <div class="liw-tip-note">
+        {said}
+        <br />
+        <bdi>{excerpt(at, props)}</bdi>
+      </div>
+    </div>
+  );
+}
+
+function words({ row, dot }: Place, { rows, data, output, target }: Props): string[] {
+  const group = rows[row];
+  const text = group?.texts[dot] ?? 0;
+  const value = group?.values?.[dot];
+  const count = group?.counts[dot] ?? 1;
+  const times = count > 1 ? ` ${count} times` : "";
+  const how = value === undefined ? times : ` ${Number.isInteger(value) ? value : number(value)}`;
+  const unit = unitName(data.unit);
+  return [
+    `“${group?.name}”${how} in text ${text + 1}`,
+    `${signed(group?.scores[dot] ?? Number.NaN)} ${unit}`,
+    `output for ${target}: ${number(saidOf(data, output)[text])} ${unit}`,
+  ];
+}
+
+/** The same, for a screen reader. */
+function spoken(at: Place, props: Props): string {
+  const [where, score, said] = words(at, props);
+  return `${where}: ${score}; ${said}. ${excerpt(at, props)}`;
+}
+
+function excerpt({ row, dot }: Place, { rows, data }: Props): string {
+  const said = [...(data.texts[rows[row]?.texts[dot] ?? 0] ?? "").slice(0, 2 * EXCERPT)];
+  const shown = said.slice(0, EXCERPT).join("").replace(/\s+/g, " ");
+  return said.length > EXCERPT ? `${shown}…` : shown;
+}
+
+export function number(value = Number.NaN): string {
+  return `${value < 0 ? "−" : ""}${magnitude(value)}`;
 }
 
 function prepared(canvas: HTMLCanvasElement, width: number, height: number) {
   const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== wide) canvas.width = wide; // a new size is a new buffer: not on every move
+  if (canvas.height !== high) canvas.height = high;
   canvas.style.width = `${width}px`;
   const context = canvas.getContext("2d");
   context?.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context?.clearRect(0, 0, width, height);
   return context;
 }
 
@@ -178,31 +230,39 @@ interface Drawing extends Props {
 }
 
 function draw(context: CanvasRenderingContext2D, drawing: Drawing): void {
-  const { data, rows, output, theme, byCount, width, height, x, reach, dots } = drawing;
+  const { data, rows, output, theme, colourBy, width, height, x, reach, dots } = drawing;
   const { ink } = PALETTES[theme];
   context.font = FONT;
   context.textBaseline = "middle";
-  for (const tick of ticks(...reach)) {
+  const all = ticks(...reach);
+  const apart = x(all[1] ?? 0) - x(all[0] ?? 0);
+  const every = apart > 0 ? Math.ceil(LABEL / apart) : 1;
+  const zero = Math.max(0, all.indexOf(0));
+  all.forEach((tick, i) => {
     context.globalAlpha = tick === 0 ? 0.6 : 0.14;
     context.fillStyle = css(ink);
     context.fillRect(Math.round(x(tick)), TOP - 4, 1, height - TOP);
     context.globalAlpha = 0.7;
     context.textAlign = "center";
-    context.fillText(signed(tick), x(tick), 10);
-  }
-  const colour = colours(data, output, theme, byCount);
-  rows.forEach(({ name, texts, counts }, row) => {
+    if ((i - zero) % every === 0) context.fillText(signed(tick), x(tick), 10);
+  });
+  const colour = colours(data, output, theme, colourBy);
+  rows.forEach((group, row) => {
+    const { name, texts } = group;
     const middle = TOP + (row + 0.5) * ROW;
     context.globalAlpha = 1;
     context.fillStyle = css(ink);
     context.textAlign = "right";
-    context.fillText(name.length > 20 ? `${name.slice(0, 19)}…` : name, NAMES, middle, NAMES - 4);
+    const letters = [...name];
+    const short = letters.length > 20 ? `${letters.slice(0, 19).join("")}…` : name;
+    context.fillText(short, NAMES, middle, NAMES - 4);
     context.globalAlpha = 0.08;
     context.fillRect(NAMES + 8, middle, width - NAMES - 8, 1);
     context.globalAlpha = 0.85;
     const own = dots[row];
-    texts.forEach((text, i) => {
-      context.fillStyle = colour(text, counts[i] ?? 1);
+    const hue = colour(group);
+    texts.forEach((_, i) => {
+      context.fillStyle = hue(i);
       context.beginPath();
       context.arc(own?.x[i] ?? 0, middle + (own?.y[i] ?? 0), RADIUS, 0, 7);
       context.fill();
@@ -210,37 +270,55 @@ function draw(context: CanvasRenderingContext2D, drawing: Drawing): void {
   });
 }
 
-/** Colour of a dot: by how often the text has the word, or by what the model says of it. */
+/** What the model says of each text. */
+export function saidOf(data: Collection, output: number): Float32Array {
+  const count = data.texts.length;
+  return data.said.subarray(output * count, (output + 1) * count);
+}
+
+/** A scale of colour around the middle one of these numbers, as far as the furthest. */
+export function scaleOf(values: Float32Array | Float64Array): { middle: number; limit: number } {
+  const order = values.slice().sort();
+  const middle = order[Math.floor(order.length / 2)] ?? 0;
+  const limit = Math.max(middle - (order[0] ?? 0), (order.at(-1) ?? 0) - middle);
+  return { middle, limit };
+}
+
+/** Colours of a row's dots. */
 export function colours(
   data: Collection,
   output: number,
   theme: Theme,
-  byCount: boolean,
-): (text: number, count: number) => string {
+  by: ColourBy,
+): (group: Group) => (dot: number) => string {
   const palette = PALETTES[theme];
+  const grey = over(palette.ink, 0.35, palette.paper);
   const cache = new Map<number, string>();
   const kept = (key: number, make: () => Rgb): string => {
     const known = cache.get(key) ?? css(make());
     cache.set(key, known);
     return known;
   };
-  if (byCount) {
-    return (_, count) => {
-      const step = Math.min(count, 3);
-      return kept(step, () => over(palette.ink, 0.2 + 0.25 * step, palette.paper));
+  const around = (values: Float32Array | Float64Array): ((i: number) => string) => {
+    const { middle, limit } = scaleOf(values);
+    return (i) => {
+      const t = Math.round((20 * ((values[i] ?? middle) - middle)) / (limit || 1)) / 20;
+      const hue = t < 0 ? palette.lowers : palette.raises;
+      return kept(t, () => over(hue, Math.min(1, 0.15 + 0.85 * Math.abs(t)), grey));
     };
-  }
-  const count = data.texts.length;
-  const said = data.said.slice(output * count, (output + 1) * count);
-  const order = said.slice().sort();
-  const middle = order[Math.floor(count / 2)] ?? 0;
-  const limit = Math.max(middle - (order[0] ?? 0), (order.at(-1) ?? 0) - middle) || 1;
-  return (text) => {
-    const t = Math.round((20 * ((said[text] ?? middle) - middle)) / limit) / 20;
-    const hue = t < 0 ? palette.lowers : palette.raises;
-    const grey = over(palette.ink, 0.35, palette.paper);
-    return kept(t, () => over(hue, Math.min(1, 0.15 + 0.85 * Math.abs(t)), grey));
   };
+  if (by === "count") {
+    return ({ counts }) =>
+      (i) => {
+        const step = Math.min(counts[i] ?? 1, 3);
+        return kept(step, () => over(palette.ink, 0.2 + 0.25 * step, palette.paper));
+      };
+  }
+  if (by === "value") return ({ values }) => around(values ?? new Float64Array());
+  const said = around(saidOf(data, output));
+  return ({ texts }) =>
+    (i) =>
+      said(texts[i] ?? 0);
 }
 
 interface Marks extends Props {
