@@ -61,6 +61,19 @@ FAMILIES = {
     "bart": ("BartForConditionalGeneration", {"decoder_start_token_id": 2}),
     "roberta_mlm": ("RobertaForMaskedLM", {}),
     "electra_mlm": ("ElectraForMaskedLM", {"embedding_size": 16}),
+    "gpt_oss": (
+        "GptOssForCausalLM",
+        {
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "sliding_window": 4,
+            "num_local_experts": 2,
+            "num_experts_per_tok": 1,
+        },
+    ),
+    "bloom": ("BloomForCausalLM", {}),
+    "mamba": ("MambaForCausalLM", {}),
+    "vit": ("ViTModel", {"image_size": 32, "patch_size": 8}),
 }
 
 
@@ -181,7 +194,8 @@ def tiny_model() -> Callable[..., PreTrainedModel]:
 
     Families: llama (grouped queries), gpt2, neox, mistral (sliding window), gemma2 (soft cap),
     qwen2; bert (a classifier of three labels); bert_mlm, roberta_mlm and electra_mlm (masked
-    language models); bert_encoder; t5 and bart (encoder-decoders).
+    language models); bert_encoder; t5 and bart (encoder-decoders); gpt_oss (sinks); bloom
+    (attention of its own); mamba (none); vit (reads images).
     """
     import torch
     import transformers
