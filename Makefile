@@ -31,8 +31,8 @@ NODE := $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 
 demo: setup ## explain a real model's answer; writes build/quickstart.html
 	@python notebooks/execute.py quickstart
 
-notebooks: setup ## run the other teaching notebooks; some five minutes, into build/
-	@python notebooks/execute.py sentiment_shap_lime
+notebooks: setup ## run the other teaching notebooks; some seven minutes, into build/
+	@python notebooks/execute.py sentiment_shap_lime attention_heads
 
 lab: setup ## JupyterLab on notebooks/
 	@mkdir -p $(LAB_SETTINGS) && printf '%s' '$(SAVE_WIDGETS)' > $(LAB_SETTINGS)/overrides.json

@@ -1,4 +1,5 @@
-// Builds one self-contained ESM bundle for every widget, and the host of exported pages.
+// Builds one self-contained ESM bundle for every widget, for every part that a widget loads when
+// it is needed, and for the host of exported pages.
 //
 //   node build.mjs            ../llm_interp_widgets/static/<name>.js
 //   node build.mjs --out DIR  DIR/<name>.js
@@ -34,7 +35,10 @@ const widgets = (await readdir(join(here, "src", "widgets")))
   .filter((name) => name.endsWith(".tsx"))
   .map((name) => join(here, "src", "widgets", name))
   .sort();
-const entries = [...widgets, join(here, "src", "host.ts")];
+const parts = (await readdir(join(here, "src", "parts")))
+  .map((name) => join(here, "src", "parts", name))
+  .sort();
+const entries = [...widgets, ...parts, join(here, "src", "host.ts")];
 
 await mkdir(out, { recursive: true });
 const problems = [];

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from llm_interp_widgets import errors
     from llm_interp_widgets.api import (
+        attend,
+        attention,
         attribute,
         compare,
         explain,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         wrap,
     )
     from llm_interp_widgets.methods.base import MethodTable
+    from llm_interp_widgets.models.record import AttentionRecord
     from llm_interp_widgets.results.attribution import Attribution, ModelInfo
     from llm_interp_widgets.results.interactions import Interactions
     from llm_interp_widgets.targets import (
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
         Similarity,
     )
     from llm_interp_widgets.text.tokens import Token
+    from llm_interp_widgets.widgets.attention_browser import AttentionBrowser
     from llm_interp_widgets.widgets.beeswarm import Beeswarm
     from llm_interp_widgets.widgets.compare import Compare
     from llm_interp_widgets.widgets.generation_view import GenerationView
@@ -56,6 +60,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "api": (
+        "attend",
+        "attention",
         "attribute",
         "compare",
         "explain",
@@ -64,10 +70,12 @@ _HOMES = {
         "load",
         "wrap",
     ),
+    "models.record": ("AttentionRecord",),
     "results.attribution": ("Attribution", "ModelInfo"),
     "results.interactions": ("Interactions",),
     "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
     "text.tokens": ("Token",),
+    "widgets.attention_browser": ("AttentionBrowser",),
     "widgets.beeswarm": ("Beeswarm",),
     "widgets.compare": ("Compare",),
     "widgets.generation_view": ("GenerationView",),
@@ -82,6 +90,8 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AttentionBrowser",
+    "AttentionRecord",
     "Attribution",
     "Beeswarm",
     "Compare",
@@ -101,6 +111,8 @@ __all__ = [
     "Similarity",
     "Token",
     "TokenHighlighter",
+    "attend",
+    "attention",
     "attribute",
     "bar",
     "beeswarm",

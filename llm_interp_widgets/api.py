@@ -16,12 +16,14 @@ from llm_interp_widgets.jobs import Job, run_here, submit
 from llm_interp_widgets.methods._interactions import ADDS_UP
 from llm_interp_widgets.methods.base import Task
 from llm_interp_widgets.methods.interactions import PairInteractions
+from llm_interp_widgets.models.attention import of_inputs, of_target, of_text
 from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load
+from llm_interp_widgets.models.record import AttentionRecord
 from llm_interp_widgets.models.tokenize import token_name
 from llm_interp_widgets.planning import check_model, plan, prepared, read, settings_of
 from llm_interp_widgets.results.interactions import Interactions, completeness_gap
-from llm_interp_widgets.targets import Contrast, Generate
+from llm_interp_widgets.targets import Contrast, Generate, ask
 from llm_interp_widgets.wire import pack
 
 if TYPE_CHECKING:
@@ -40,12 +42,15 @@ if TYPE_CHECKING:
     from llm_interp_widgets.results.partial import Partial
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
+    from llm_interp_widgets.widgets.attention_browser import AttentionBrowser
     from llm_interp_widgets.widgets.compare import Compare
     from llm_interp_widgets.widgets.generation_view import GenerationView
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
     from llm_interp_widgets.wire import Alternatives
 
 __all__ = [
+    "attend",
+    "attention",
     "attribute",
     "compare",
     "explain",
@@ -54,6 +59,144 @@ __all__ = [
     "load",
     "wrap",
 ]
+
+
+def attend(
+    lm: LanguageModel | PreTrainedModel | AttentionRecord,
+    prompt: PromptLike | Mapping[str, Any] | None = None,
+    target: TargetLike = None,
+    *,
+    beside: PromptLike | AttentionRecord | None = None,
+    row: int | None = None,
+    **traits: Any,  # noqa: ANN401 - checked by the widget
+) -> AttentionBrowser:
+    """Browse all heads of a model on one text, at any length.
+
+    Reads the text once, and returns; the overview then draws itself, and what is opened is
+    computed when it is opened.
+
+    Args:
+        lm: As in ``attention``; or a record that was captured before, without a prompt.
+        prompt: As in ``attention``.
+        target: As in ``attention``; heads switched off are measured on it. The model's own
+            answer by default.
+        beside: Another text, or its record, to compare heads on both.
+        row: Which row of a batch of several.
+        **traits: Initial traits of the view, e.g. ``head=(5, 1)``, ``mode="text"``,
+            ``sort="induction"``, ``stack="cross"``.
+
+    Raises:
+        InterpError: As ``attention``.
+        ParameterError: A prompt with a record, or no such trait.
+
+    Example:
+        >>> b = attend(lm, "The cat sat because the cat was tired")  # doctest: +SKIP
+        >>> b.selected_heads  # doctest: +SKIP
+        [(5, 1)]
+    """
+    from llm_interp_widgets.widgets.attention_browser import (  # noqa: PLC0415 - Jupyter on demand
+        AttentionBrowser,
+    )
+
+    def record(one: Any) -> AttentionRecord:  # noqa: ANN401 - a text or its record
+        found: AttentionRecord = (
+            one
+            if isinstance(one, AttentionRecord)
+            else _record(lm, one, target, row=row, values=True)  # type: ignore[arg-type]
+        )
+        return found
+
+    if isinstance(lm, AttentionRecord) != (prompt is None):
+        raise ParameterError("Pass a model and a prompt, attend(lm, prompt), or attend(record).")
+    AttentionBrowser.check(traits)
+    shown = record(lm if prompt is None else prompt)
+    if "stack" in traits:
+        shown.stack(traits["stack"])
+    return AttentionBrowser(shown, None if beside is None else record(beside), **traits)
+
+
+def attention(
+    lm: LanguageModel | PreTrainedModel,
+    prompt: PromptLike | Mapping[str, Any],
+    target: TargetLike = None,
+    *,
+    stack: str | None = None,
+    row: int | None = None,
+    values: bool = False,
+) -> AttentionRecord:
+    """Capture what every head compared in one pass; weights are computed when asked for.
+
+    Args:
+        lm: From ``load`` or ``wrap``; or, with a mapping of inputs, any transformers model.
+        prompt: As in ``attribute``; or a mapping of what the model's ``forward`` takes, e.g.
+            ``{"pixel_values": …}`` or a padded batch.
+        target: As in ``attribute``: its words are read after the prompt, and gradient ×
+            attention becomes available. None of it by default; an encoder-decoder writes its
+            own answer.
+        stack: Which attention: ``"self"``, ``"encoder"``, ``"decoder"``, ``"cross"``,
+            ``"vision"``, ``"text"``; all are kept, see ``AttentionRecord.stack``.
+        row: Which row of a batch of several.
+        values: Keep values, too, for ``of="value"``; with a target they are kept anyway.
+
+    Raises:
+        PromptError: The prompt is empty, too long, or of a kind that cannot be read.
+        TargetError: The target does not fit the model.
+        ParameterError: No such stack or row, or a mapping with a target.
+        ModelError: The model has no attention, or none that can be shown, or memory runs out.
+
+    Example:
+        >>> r = attention(lm, "The capital of France is")  # doctest: +SKIP
+        >>> r.weights(layer=3, head=1).shape  # doctest: +SKIP
+        (5, 5)
+    """
+    record = _record(lm, prompt, target, row=row, values=values)
+    return record if stack is None else record.stack(stack)
+
+
+def _record(
+    lm: LanguageModel | PreTrainedModel,
+    prompt: PromptLike | Mapping[str, Any],
+    target: TargetLike,
+    *,
+    row: int | None,
+    values: bool,
+) -> AttentionRecord:
+    if isinstance(prompt, Mapping):
+        wrapped = lm if isinstance(lm, LanguageModel) else None
+        model: Any = wrapped.model if wrapped else lm
+        if target is not None:
+            raise ParameterError("A target needs a prompt: attention(lm, prompt, target).")
+        if not hasattr(model, "main_input_name"):
+            raise ParameterError(f"attention needs a model, not a {type(model).__name__}.")
+        name = wrapped.name if wrapped else type(model).__name__
+        return of_inputs(model, prompt, name=name, row=row, values=values, lm=wrapped)
+    if not isinstance(lm, LanguageModel):
+        raise ParameterError(
+            f"The first argument is a {type(lm).__name__}; a prompt needs a model from "
+            'lm = load(…) or wrap(model, tokenizer), other inputs a mapping: {"pixel_values": …}.'
+        )
+    if row is not None:
+        raise ParameterError("row= chooses from a batch of inputs; a prompt is one text.")
+    _check_one_text(lm, prompt)
+    encoded = lm.encode(prompt)
+    if target is not None:
+        return of_target(lm, ask(target, lm, encoded))
+    return of_text(lm, encoded, lambda: ask(None, lm, encoded), values=values)
+
+
+def _check_one_text(lm: LanguageModel, prompt: PromptLike) -> None:
+    """Refuse a batch: a list of texts (but a pair, of a model that reads pairs), ids or chats."""
+    if not isinstance(prompt, list | tuple) or not prompt:
+        return
+    texts = all(isinstance(one, str) for one in prompt)
+    pair = texts and len(prompt) == 2 and lm.kind != "causal"
+    nested = all(isinstance(one, list | tuple) for one in prompt)
+    if (texts and not pair) or nested:
+        raise ParameterError(
+            f"attention reads one text, and this is a list of {len(prompt)}. Capture each by "
+            "itself: records = [attention(lm, text) for text in texts]. One padded batch goes "
+            'in as a mapping: attention(lm, {"input_ids": …, "attention_mask": …}, row=0).'
+        )
 
 
 def wrap(

@@ -1,7 +1,7 @@
 """Jobs: a method running on a worker thread, merged, observable, cancellable.
 
 What comes in: a generator of partials. What goes out: a merged picture at any time, and a
-result at the end.
+result at the end. An ``Errand`` is a job without either: work in steps.
 
 Guarantees: one worker a device, jobs in order of arrival; ``cancel`` takes effect at the
 next batch and keeps what is there; whatever a method raises is kept and raised again in
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Status = Literal["queued", "running", "done", "cancelled", "failed"]
 R = TypeVar("R")
+E = TypeVar("E", bound="Errand")
 _FINISHED = ("done", "cancelled", "failed")
 _TICK = 0.1  # seconds between looks at the keyboard while waiting
 
@@ -55,52 +56,32 @@ class Progress:
     error: BaseException | None = None
 
 
-class Job(Generic[R]):
-    """One run of a method.
+class Errand:
+    """Work in steps, on a worker: can be cancelled between two of them, and waited for.
 
     Args:
-        run: Takes a stop event, yields partials; should raise ``CancelledJobError`` soon
-            after the event is set.
-        shape: (outputs, inputs) of the result.
-        build: Makes the result from the last look.
-        took: Seconds, where the work was done before; ``None`` measures them.
+        steps: Does some of the work before each ``yield``; ``None`` for a subclass's own.
+        done: Called at the end with how it ended: "done", "cancelled" or "failed".
     """
 
     def __init__(
         self,
-        run: Callable[[threading.Event], Iterator[Partial]],
-        shape: tuple[int, int],
-        build: Callable[[Progress], R],
-        *,
-        took: float | None = None,
+        steps: Callable[[], Iterator[None]] | None = None,
+        done: Callable[[Status], None] | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
-        self._run = run
-        self._build = build
-        self._took = took
+        self._steps = steps
+        self._done = done
         self._stop = threading.Event()
         self._finished = threading.Event()
         self._lock = threading.RLock()  # a widget's __del__ may cancel from anywhere
-        self._progress = Progress("queued", Merged.empty(*shape), range(0), 0.0)
-        self._observers: list[Callable[[Progress], None]] = []
-        self._result: R | None = None
-        self._observer_error: BaseException | None = None
         self._claimed = False
-
-    @property
-    def progress(self) -> Progress:
-        """The latest look; immutable."""
-        return self._progress
+        self.error: BaseException | None = None
 
     @property
     def finished(self) -> bool:
         """Whether it is done, cancelled or failed."""
         return self._finished.is_set()
-
-    def observe(self, observer: Callable[[Progress], None]) -> None:
-        """Call ``observer`` with every look from now on, on the worker's thread."""
-        with self._lock:
-            self._observers.append(observer)
 
     def cancel(self) -> None:
         """Ask it to stop; returns at once, harmless when it has finished."""
@@ -123,6 +104,76 @@ class Job(Generic[R]):
             self.cancel()
             raise
         return True
+
+    def _claim(self) -> bool:
+        """Return True to the first caller only: the worker, or a cancel before it."""
+        with self._lock:
+            first, self._claimed = not self._claimed, True
+        return first
+
+    def _work(self) -> None:
+        """Run to the end; whatever happens, the errand is finished afterwards."""
+        status: Status = "failed"
+        try:
+            status = self._go()
+        except BaseException as caught:  # noqa: BLE001 - kept for whoever asks
+            traceback.clear_frames(caught.__traceback__)
+            self.error = caught
+        finally:
+            done, self._steps, self._done = self._done, None, None
+            try:
+                if done is not None:
+                    done(status)
+            finally:
+                self._finished.set()
+
+    def _go(self) -> Status:
+        if self._steps is None or self._stop.is_set():
+            return "cancelled"
+        with closing(self._steps()) as steps:  # type: ignore[type-var]
+            for _ in steps:
+                if self._stop.is_set():
+                    return "cancelled"
+        return "done"
+
+
+class Job(Errand, Generic[R]):
+    """One run of a method.
+
+    Args:
+        run: Takes a stop event, yields partials; should raise ``CancelledJobError`` soon
+            after the event is set.
+        shape: (outputs, inputs) of the result.
+        build: Makes the result from the last look.
+        took: Seconds, where the work was done before; ``None`` measures them.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[threading.Event], Iterator[Partial]],
+        shape: tuple[int, int],
+        build: Callable[[Progress], R],
+        *,
+        took: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._build = build
+        self._took = took
+        self._progress = Progress("queued", Merged.empty(*shape), range(0), 0.0)
+        self._observers: list[Callable[[Progress], None]] = []
+        self._result: R | None = None
+        self._observer_error: BaseException | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """The latest look; immutable."""
+        return self._progress
+
+    def observe(self, observer: Callable[[Progress], None]) -> None:
+        """Call ``observer`` with every look from now on, on the worker's thread."""
+        with self._lock:
+            self._observers.append(observer)
 
     def result(self, timeout: float | None = None) -> R:
         """Wait for the result.
@@ -147,12 +198,6 @@ class Job(Generic[R]):
         return self._result
 
     # ── on the worker ─────────────────────────────────────────────────────────
-
-    def _claim(self) -> bool:
-        """Return True to the first caller only: the worker, or a cancel before it."""
-        with self._lock:
-            first, self._claimed = not self._claimed, True
-        return first
 
     def _work(self) -> None:
         """Run to the end; whatever happens, the job is finished afterwards."""
@@ -227,7 +272,7 @@ class Job(Generic[R]):
 class _Worker(threading.Thread):
     def __init__(self, device: str) -> None:
         super().__init__(name=f"llm_interp_widgets:{device}", daemon=True)
-        self.jobs: queue.SimpleQueue[Job[object] | None] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[Errand | None] = queue.SimpleQueue()
         self.start()
 
     def run(self) -> None:
@@ -237,12 +282,12 @@ class _Worker(threading.Thread):
 
 
 _workers: dict[str, _Worker] = {}
-_live: weakref.WeakSet[Job[object]] = weakref.WeakSet()
+_live: weakref.WeakSet[Errand] = weakref.WeakSet()
 _workers_lock = threading.RLock()
 _PATIENCE = 5.0  # seconds an exiting interpreter waits for a batch in flight
 
 
-def submit(job: Job[R], device: str) -> Job[R]:
+def submit(job: E, device: str) -> E:
     """Queue a job on its device's worker and return it.
 
     Called from that worker (a custom target that explains something itself), the job runs at
@@ -252,21 +297,21 @@ def submit(job: Job[R], device: str) -> Job[R]:
         worker = _workers.get(device)
         if worker is None or not worker.is_alive():  # also after a fork
             worker = _workers[device] = _Worker(device)
-        _live.add(job)  # type: ignore[arg-type]
+        _live.add(job)
     if worker is threading.current_thread():
         return run_here(job)
-    worker.jobs.put(job)  # type: ignore[arg-type]
+    worker.jobs.put(job)
     return job
 
 
-def run_here(job: Job[R]) -> Job[R]:
+def run_here(job: E) -> E:
     """Run a job on the calling thread, unless somebody took it already; return it."""
     if job._claim():  # noqa: SLF001 - the worker is the other half of Job
         job._work()  # noqa: SLF001
     return job
 
 
-def live() -> list[Job[object]]:
+def live() -> list[Errand]:
     """Return jobs that are queued or running."""
     with _workers_lock:
         return [job for job in _live if not job.finished]

@@ -118,7 +118,8 @@ def built(target: str, source: Path, out: Path) -> Path:
 
 
 def wanted_bundles() -> set[str]:
-    names = {path.stem for path in (ROOT / "js" / "src" / "widgets").glob("*.tsx")} | {"host"}
+    folders = [ROOT / "js" / "src" / folder for folder in ("widgets", "parts")]
+    names = {path.stem for folder in folders for path in folder.glob("*.ts*")} | {"host"}
     return {f"llm_interp_widgets/static/{name}.js" for name in names}
 
 

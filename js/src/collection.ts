@@ -6,7 +6,7 @@
  * have the word. The same numbers as the kernel's `Collection.groups`, held to them by a test.
  */
 
-import { floats, isBytes } from "./decode";
+import { floats, isBytes, wholes } from "./decode";
 import { signed } from "./format";
 import type { CollectionData, Fact, Subject, TokenInfo, Unit } from "./protocol.gen";
 import { Z95 } from "./readings";
@@ -56,13 +56,6 @@ export interface Group {
   readonly margin: number;
 }
 
-function whole(bytes: unknown): Uint32Array {
-  if (!isBytes(bytes)) return new Uint32Array();
-  const at = ArrayBuffer.isView(bytes) ? bytes.byteOffset : 0;
-  const buffer = (ArrayBuffer.isView(bytes) ? bytes.buffer : bytes) as ArrayBuffer;
-  return new Uint32Array(buffer.slice(at, at + bytes.byteLength));
-}
-
 /** Null for what is no collection. */
 export function decode(data: unknown): Collection | null {
   const given = data as Partial<CollectionData> | null;
@@ -76,9 +69,9 @@ export function decode(data: unknown): Collection | null {
     title: given.method_title ?? "",
     caution: given.caution ?? "",
     facts: given.facts ?? [],
-    offsets: whole(given.offsets),
-    starts: whole(given.starts),
-    ends: whole(given.ends),
+    offsets: wholes(given.offsets),
+    starts: wholes(given.starts),
+    ends: wholes(given.ends),
     flags: new Uint8Array(flat.buffer, flat.byteOffset, flat.byteLength),
     scores: floats(given.scores),
     base: floats(given.base_values),

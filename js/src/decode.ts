@@ -34,6 +34,19 @@ export function floats(bytes: unknown): Float32Array {
   return new Float32Array(buffer.slice(offset, offset + length * FLOAT));
 }
 
+/** Bytes as they are; whatever is not bytes counts as none. */
+export function octets(bytes: unknown): Uint8Array<ArrayBuffer> {
+  if (!isBytes(bytes)) return new Uint8Array();
+  return bytes instanceof ArrayBuffer
+    ? new Uint8Array(bytes)
+    : new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Decode little-endian uint32 numbers, copied. */
+export function wholes(bytes: unknown): Uint32Array {
+  return new Uint32Array(octets(bytes).slice().buffer);
+}
+
 /** The buffers of a message, each in its place; whatever is not bytes counts as empty. */
 export function inPlace(buffers: readonly unknown[] | undefined): Bytes[] {
   return (buffers ?? []).map((buffer) => (isBytes(buffer) ? buffer : new ArrayBuffer(0)));

@@ -7,7 +7,7 @@
  * bundles (each once), the models and where they are shown.
  */
 
-import type { Cleanup, Listener, Model, WidgetModule } from "./model";
+import type { Cleanup, KernelModule, Listener, Model, WidgetModule } from "./model";
 
 export const ISLAND = "liw-page";
 
@@ -20,6 +20,8 @@ export interface PageBuffer {
 export interface PageModel {
   readonly id: string;
   readonly bundle: string;
+  /** Bundle that answers its messages; none where it sends none that need an answer. */
+  readonly kernel?: string;
   readonly state: Record<string, unknown>;
   readonly buffers: readonly PageBuffer[];
 }
@@ -33,9 +35,18 @@ export class HostModel implements Model {
   readonly offline = true;
   #state: Map<string, unknown>;
   #listeners = new Map<string, Set<Listener>>();
+  #load: (name: string) => Promise<unknown>;
 
-  constructor(state: Readonly<Record<string, unknown>>) {
+  constructor(
+    state: Readonly<Record<string, unknown>>,
+    load: (name: string) => Promise<unknown> = nothing,
+  ) {
     this.#state = new Map(Object.entries(state));
+    this.#load = load;
+  }
+
+  part(name: string): Promise<unknown> {
+    return this.#load(name);
   }
 
   get(name: string): unknown {
@@ -61,14 +72,21 @@ export class HostModel implements Model {
 
   save_changes(): void {}
 
-  send(_content: unknown, _callbacks?: unknown, _buffers?: ArrayBuffer[]): void {}
+  /** Nothing leaves the page; what stands in for a kernel here listens to "sent". */
+  send(content: unknown, _callbacks?: unknown, _buffers?: ArrayBuffer[]): void {
+    this.emit("sent", content);
+  }
 
   emit(name: string, ...args: unknown[]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) listener(...args);
   }
 }
 
-export type Load = (bundle: string) => Promise<WidgetModule>;
+export type Load = (bundle: string) => Promise<WidgetModule & Partial<KernelModule>>;
+
+function nothing(name: string): Promise<never> {
+  return Promise.reject(new Error(`There is no bundle ${JSON.stringify(name)} on this page.`));
+}
 
 interface Entry {
   readonly model: HostModel;
@@ -85,9 +103,14 @@ export class Host {
     this.#load = load;
   }
 
-  add(id: string, bundle: string, state: Readonly<Record<string, unknown>>): HostModel {
-    const model = new HostModel(state);
-    const ready = this.#initialize(bundle, model);
+  add(
+    id: string,
+    bundle: string,
+    state: Readonly<Record<string, unknown>>,
+    kernel = "",
+  ): HostModel {
+    const model = new HostModel(state, this.#load);
+    const ready = this.#initialize(bundle, model, kernel);
     ready.catch(() => {});
     this.#entries.set(id, { model, ready });
     return model;
@@ -125,7 +148,8 @@ export class Host {
     this.#entries.clear();
   }
 
-  async #initialize(bundle: string, model: HostModel) {
+  async #initialize(bundle: string, model: HostModel, kernel: string) {
+    if (kernel) (await this.#load(kernel)).serve?.(model);
     const widget = await this.#load(bundle);
     const exports = await widget.initialize?.({ model, signal: this.#controller.signal });
     return { widget, exports };
@@ -160,8 +184,8 @@ function bytes(base64: string): DataView {
 
 /** Loads each bundle once, from its text. */
 function loader(bundles: Page["bundles"]): Load {
-  const loaded = new Map<string, Promise<WidgetModule>>();
-  const load = async (name: string): Promise<WidgetModule> => {
+  const loaded = new Map<string, ReturnType<Load>>();
+  const load: Load = async (name) => {
     const url = URL.createObjectURL(new Blob([bundles[name] ?? ""], { type: "text/javascript" }));
     try {
       return ((await import(url)) as { default: WidgetModule }).default;
@@ -179,7 +203,7 @@ function loader(bundles: Page["bundles"]): Load {
 /** Show every widget of a page in the element that carries its id in `data-liw-view`. */
 export async function start(page: Page, document: Document, load = loader(page.bundles)) {
   const host = new Host(load);
-  for (const model of page.models) host.add(model.id, model.bundle, restore(model));
+  for (const model of page.models) host.add(model.id, model.bundle, restore(model), model.kernel);
   const places = [...document.querySelectorAll<HTMLElement>("[data-liw-view]")];
   await Promise.all(
     places.map(async (place) => {

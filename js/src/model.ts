@@ -11,6 +11,18 @@ export interface Model {
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
   /** True where there is no kernel to answer: exported pages. */
   readonly offline?: boolean;
+  /** A bundle that the view needs only now and then, where the page holds it. */
+  part?(name: string): Promise<unknown>;
+}
+
+/** What a part hands out that shows something: it draws into `el` until the signal says so. */
+export interface PartModule {
+  render(el: HTMLElement, board: unknown, signal: AbortSignal): void;
+}
+
+/** What a part hands out that answers a view's messages where there is no kernel. */
+export interface KernelModule {
+  serve(model: Model & { emit(name: string, ...args: unknown[]): void }): void;
 }
 
 export interface InitializeProps {

@@ -139,3 +139,143 @@ export interface CollectionData {
   base_values: DataView;
   output_values: DataView;
 }
+
+/** What decides the weights of some layers, besides scores. */
+export interface KeptRule {
+  softcap: number | null;
+  biases: number;
+  sinks: boolean;
+  seen: boolean;
+  data: DataView;
+}
+
+/** Query heads of a layer that share a key head, deflated. */
+export interface KeptPart {
+  layer: number;
+  head: number;
+  heads: number;
+  rank: number;
+  data: DataView;
+}
+
+/** Heads of a stack as an exported page keeps them. */
+export interface KeptHeads {
+  encoding: "tables" | "scores";
+  layers: number;
+  heads: number;
+  queries: number;
+  keys: number;
+  levels: number;
+  rules: KeptRule[];
+  rule_of: number[];
+  parts: KeptPart[];
+  error_max: number;
+  error_mean: number;
+  rows_checked: number;
+  left_out: string;
+}
+
+/** Tokens that attend, or that are attended to. */
+export interface AttentionText {
+  tokens: string[];
+  special: DataView;
+  pieces: Record<string, DataView>;
+  labels: Record<string, string[]>;
+}
+
+/** Heads that attend from one text to another; fixed for the life of a view. */
+export interface AttentionStack {
+  name: string;
+  title: string;
+  layers: number;
+  heads: number;
+  queries: number;
+  keys: number;
+  causal: boolean;
+  target: string;
+  can: string[];
+  cannot: Record<string, string>;
+  facts: Fact[];
+}
+
+/** What an attention browser shows: every stack of a pass, or of two. */
+export interface AttentionSubject {
+  protocol: number;
+  title: string;
+  caution: string;
+  texts: AttentionText[];
+  stacks: AttentionStack[];
+}
+
+/** All heads of a stack as pictures, as far as they are drawn; a synchronised trait. */
+export interface AttentionOverview {
+  rows: number;
+  cols: number;
+  stages: DataView;
+  pictures: DataView;
+  names: string[];
+  scores: DataView;
+  status: Status;
+}
+
+/** Kernel to browser: pictures of some layers, deflated, as in ``AttentionOverview``. */
+export interface HeadsDrawn {
+  type: "drawn";
+  stack: number;
+  layer: number;
+  layers: number;
+  rows: number;
+  cols: number;
+  stage: number;
+}
+
+/** Kernel to browser: what tells heads apart, as in ``AttentionOverview``. */
+export interface HeadsScored {
+  type: "scored";
+  stack: number;
+  names: string[];
+}
+
+/** One thing that a view asks of the heads. */
+export interface Want {
+  what: string;
+  stack: number;
+  layer: number;
+  head: number;
+  how: string;
+  rows: number[];
+  cols: number[];
+  a: number;
+  b: number;
+}
+
+/** Browser to kernel: everything wanted in a place of the view; replaces what was before. */
+export interface AskHeads {
+  type: "ask";
+  view: string;
+  slot: string;
+  id: number;
+  wants: Want[];
+}
+
+/** Kernel to browser: the answer to one want, as buffers and, for words, as ``said``. */
+export interface HeadsAnswer {
+  type: "answer";
+  view: string;
+  id: number;
+  want: number;
+  error: ErrorInfo | null;
+  said: Record<string, string>;
+}
+
+/** Browser to kernel: a part of the view is needed, by the name of its bundle. */
+export interface AskPart {
+  type: "part";
+  name: string;
+}
+
+/** Kernel to browser: a part's source text, as the only buffer. */
+export interface PartSource {
+  type: "part";
+  name: string;
+}

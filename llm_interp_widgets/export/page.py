@@ -99,10 +99,19 @@ class View:
     Attributes:
         bundle: Name of the bundle that draws it, e.g. ``"token_highlighter"``.
         state: Traits by name; plain JSON values and, at any depth, bytes.
+        parts: Bundles that the view loads when it needs them.
+        kernel: Bundle that answers the view's messages where there is no kernel; or empty.
     """
 
     bundle: str
     state: Mapping[str, object]
+    parts: tuple[str, ...] = ()
+    kernel: str = ""
+
+    @property
+    def bundles(self) -> tuple[str, ...]:
+        """All bundles that a page needs for it."""
+        return (self.bundle, *self.parts, *filter(None, [self.kernel]))
 
 
 def render_page(views: Sequence[View], title: str) -> str:
@@ -117,10 +126,15 @@ def render_page(views: Sequence[View], title: str) -> str:
         TypeError: A state holds something that is neither JSON nor bytes.
     """
     models = [
-        {"id": f"view-{number}", "bundle": view.bundle, **_split(view.state)}
+        {
+            "id": f"view-{number}",
+            "bundle": view.bundle,
+            "kernel": view.kernel,
+            **_split(view.state),
+        }
         for number, view in enumerate(views, start=1)
     ]
-    names = sorted({view.bundle for view in views})
+    names = sorted({name for view in views for name in view.bundles})
     island = {"bundles": {name: bundle(name) for name in names}, "models": models}
     places = [
         f'<div class="view" data-liw-view="view-{number}">'

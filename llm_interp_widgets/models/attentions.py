@@ -100,6 +100,19 @@ def weighted(lm: LanguageModel, inputs: Inputs, readout: Readout) -> Attentions:
     return Attentions(values.detach(), read, layers)
 
 
+def handed_out(lm: LanguageModel, inputs: Inputs, readout: Readout) -> tuple[Tensor, ...]:
+    """Return every layer's weights (1, head, query, key), whole, as the model hands them out.
+
+    Raises:
+        UnsupportedModelError: It hands out none.
+        ModelMemoryError: They do not fit into memory.
+    """
+    _check_memory(lm, inputs, readout, graph=False)
+    with _caught(lm, inputs), _watched(lm, cut=True) as seen:
+        lm.forward(inputs, seen.through(readout))
+        return _weights(lm, seen)
+
+
 # ── one watched pass ──────────────────────────────────────────────────────────
 
 

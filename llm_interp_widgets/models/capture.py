@@ -22,21 +22,25 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from transformers.masking_utils import AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
 
 from llm_interp_widgets.errors import UnsupportedModelError
-from llm_interp_widgets.models.heads import Bias, Call, Mask, explains
+from llm_interp_widgets.models.heads import Call, explains, telling
+from llm_interp_widgets.models.masks import Bias, Mask
 from llm_interp_widgets.models.visits import attention, usual_attention
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
     from transformers import PreTrainedModel
+
+Look: TypeAlias = "Callable[[str, Tensor, Tensor], None]"  # module, queries, keys
+Off: TypeAlias = "Mapping[tuple[str, int], tuple[int, ...]]"  # heads by module and time of call
 
 NAME = "llm_interp_widgets"
 _CROSS = re.compile(r"cross|encdec|encoder_attn", re.IGNORECASE)
@@ -54,11 +58,15 @@ class Capture:
     row: int
     values: bool
     slopes: bool
-    off: Mapping[str, tuple[int, ...]]
+    off: Off
     keep: bool
+    look: Look | None = None
     calls: list[Call] = field(default_factory=list)
-    masks: dict[int, tuple[Tensor, Mask, Bias | None]] = field(default_factory=dict)
-    biases: dict[int, tuple[Tensor, Bias]] = field(default_factory=dict)
+    times: dict[str, int] = field(default_factory=dict)
+    rules: dict[tuple[int, int, bool, int | None], Mask] = field(default_factory=dict)
+    masks: dict[tuple[object, ...], tuple[Tensor, Mask, Bias | None]] = field(default_factory=dict)
+    rows: dict[int, Tensor] = field(default_factory=dict)
+    biases: dict[int, tuple[Tensor, Bias | None]] = field(default_factory=dict)
     outputs: list[Tensor] = field(default_factory=list)
 
 
@@ -78,8 +86,9 @@ def capturing(
     row: int = 0,
     values: bool = False,
     slopes: bool = False,
-    off: Mapping[str, tuple[int, ...]] | None = None,
+    off: Off | None = None,
     keep: bool = True,
+    look: Look | None = None,
 ) -> Iterator[Capture]:
     """Keep what the heads of this thread's passes compare; a context manager.
 
@@ -88,11 +97,14 @@ def capturing(
         row: Which row of a batch is kept.
         values: Keep values, too.
         slopes: Keep each call's output in the graph; ``Capture.outputs``.
-        off: Heads whose output is set to zero, by the name of their module.
+        off: Heads whose output is set to zero, by the name of their module and how many times
+            it was called before: models that share layers call one several times.
         keep: Whether anything is kept at all, or heads are only switched off.
+        look: Called with the name of each module, its queries and its keys, all still in the
+            graph; what it raises ends the pass.
     """
     names = {id(module): name for name, module in model.named_modules()}
-    capture = Capture(names, row, values, slopes, off or {}, keep)
+    capture = Capture(names, row, values, slopes, off or {}, keep, look)
     outer, _here.capture = _here.capture, capture
     try:
         with attention(model, NAME):
@@ -103,7 +115,7 @@ def capturing(
 
 def bypasses(model: PreTrainedModel) -> bool:
     """Return whether a model's attention is written outside of transformers' registry."""
-    return not model._can_set_attn_implementation()  # type: ignore[no-untyped-call]  # noqa: SLF001
+    return not model._can_set_attn_implementation()  # noqa: SLF001
 
 
 def stack_of(module: str, query: int, key: int) -> str:
@@ -135,19 +147,26 @@ def _attention(
     name = None if capture is None else capture.names.get(id(module))
     if capture is None or name is None:
         return output, weights
+    if capture.look is not None:
+        capture.look(name, query, key)
+    time = capture.times.get(name, 0)
+    capture.times[name] = time + 1
     if capture.keep:
-        _keep(capture, name, module, (query, key, value, attention_mask), output, options)
-    if heads := capture.off.get(name):
+        given = query, key, value, attention_mask
+        _keep(capture, (name, time), module, given, output, options)
+    if heads := capture.off.get((name, time)):
         output = output.clone()
         output[:, :, list(heads)] = 0
     if capture.slopes:
+        if not output.requires_grad:  # nothing before it does: a decoder's own first layer
+            output = output.detach().requires_grad_(True)  # noqa: FBT003 - torch's API
         capture.outputs.append(output)
     return output, weights
 
 
 def _mask(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - handed on
     usual = usual_attention(options.get("config")) or "sdpa"
-    known = AttentionMaskInterface._global_mapping  # noqa: SLF001
+    known: Any = AttentionMaskInterface._global_mapping  # noqa: SLF001
     return known.get(usual, known["sdpa"])(*args, **options)
 
 
@@ -170,13 +189,13 @@ def _usual(module: torch.nn.Module) -> Any:  # noqa: ANN401 - a function
 
 def _keep(
     capture: Capture,
-    name: str,
+    place: tuple[str, int],
     module: torch.nn.Module,
     given: tuple[Tensor, Tensor, Tensor, Tensor | None],
     output: Tensor,
     options: Mapping[str, Any],
 ) -> None:
-    query, key, value, attention_mask = given
+    (name, time), (query, key, value, attention_mask) = place, given
     if capture.row >= len(query):
         return
     mask, added = _masked(capture, module, query, key, attention_mask, options)
@@ -189,6 +208,7 @@ def _keep(
         raise _unknown(name, "adds a bias in its mask and another beside it")
     call = Call(
         module=name,
+        time=time,
         q=_own(query, capture.row),
         k=_own(key, capture.row),
         v=_own(value, capture.row) if capture.values else None,
@@ -198,7 +218,10 @@ def _keep(
         softcap=None if softcap is None else float(softcap),
         sinks=None if sinks is None else sinks.detach().reshape(-1),
     )
-    if not explains(call, value[capture.row].detach(), output[capture.row].detach()):
+    rows = capture.rows.get(id(mask))  # whose masks are kept, so that an id stays its own
+    if rows is None:
+        rows = capture.rows[id(mask)] = telling(mask)
+    if not explains(call, rows, value[capture.row].detach(), output[capture.row].detach()):
         raise _unknown(name, "computes something that its queries, keys and mask do not explain")
     capture.calls.append(call)
 
@@ -235,18 +258,26 @@ def _masked(
         usual = usual_attention(getattr(module, "config", None))
         hidden = usual == "eager" and given is None  # eager knows no flag
         window = options.get("sliding_window") if given is not None or usual != "sdpa" else None
-        mask = Mask.rule(queries, keys, causal=causal and not hidden, window=window)
-        if given is not None:
-            mask = mask.padded(given[capture.row].bool())
-        return mask.to(query.device), None
-    if id(given) in capture.masks:
-        return capture.masks[id(given)][1:]
+        key_of = queries, keys, causal and not hidden, window
+        if key_of not in capture.rules:
+            made = Mask.rule(queries, keys, causal=causal and not hidden, window=window)
+            capture.rules[key_of] = made.to(query.device)
+        mask = capture.rules[key_of]
+        if given is None:
+            return mask, None
+        place: tuple[object, ...] = id(given), *key_of
+        if place not in capture.masks:
+            capture.masks[place] = given, mask.padded(given[capture.row].bool()), None
+        return capture.masks[place][1:]
+    place = id(given), queries, keys
+    if place in capture.masks:
+        return capture.masks[place][1:]
     rows = given[min(capture.row, len(given) - 1)][..., :queries, :keys]
     if rows.dtype == torch.bool:
         mask, bias = Mask.of(_same(rows).expand(queries, keys)), None
     else:
         mask, bias = _additive(rows.expand(-1, queries, keys))
-    capture.masks[id(given)] = (given, mask, bias)  # kept, so that its id stays its own
+    capture.masks[place] = (given, mask, bias)  # kept, so that its id stays its own
     return mask, bias
 
 
@@ -265,9 +296,8 @@ def _additive(rows: Tensor) -> tuple[Mask, Bias | None]:
     return mask, Bias.of(rest) if bool(rest.any()) else None
 
 
-def _bias(capture: Capture, given: Tensor) -> Bias:
-    found = capture.biases.get(id(given))
-    if found is None:
+def _bias(capture: Capture, given: Tensor) -> Bias | None:
+    if id(given) not in capture.biases:
         rows = given.detach()[min(capture.row, len(given) - 1)]
-        capture.biases[id(given)] = found = (given, Bias.of(rows))
-    return found[1]
+        capture.biases[id(given)] = given, Bias.of(rows) if bool(rows.any()) else None
+    return capture.biases[id(given)][1]

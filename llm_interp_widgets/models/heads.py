@@ -1,11 +1,12 @@
 """Heads: one call of attention, and its weights wherever somebody looks.
 
 What comes in: queries, keys and what decides their weights. What goes out: float32 weights for
-the heads, rows and columns asked for.
+the heads and queries asked for.
 
-Guarantees: computed in float32 from what the model compared, row by row with the log of the sum
-over all keys, so that a part equals the same part of the whole; a query that may see nothing has
-weights of zero; at most ``_CELLS`` weights are alive at once, whatever the length.
+Guarantees: computed in float32 from what the model compared, each query by itself, so that a
+part equals the same part of the whole up to rounding; a query that may see nothing has weights
+of zero; the caller chooses how many queries are looked at together, and nothing else is of size
+tokens².
 """
 
 from __future__ import annotations
@@ -18,87 +19,35 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
     from torch import Tensor
 
-_CELLS = 1 << 24
+    from llm_interp_widgets.models.masks import Bias, Mask
+
+CELLS = 1 << 21  # weights that are alive at once
+_NOTHING = -1e30  # a score whose weight is zero, finite so that 0 · score is 0
 _CLOSE = {torch.float32: 2e-3, torch.float64: 2e-3}
 _COARSE = 6e-2  # bfloat16 and float16 round scores before the softmax
 
 
 @dataclass(frozen=True, slots=True)
-class Mask:
-    """Which keys each query may see: those from ``first`` up to ``stop``, less holes."""
+class Slab:
+    """Weights of a few queries.
 
-    first: Int[Tensor, " query"]
-    stop: Int[Tensor, " query"]
-    seen: Bool[Tensor, "query key"] | None = None
+    Attributes:
+        rows: (row,) which queries.
+        col: The first of the columns; no query of these sees a key outside of them.
+        weights: (head, row, col).
+    """
 
-    @classmethod
-    def rule(cls, queries: int, keys: int, *, causal: bool, window: int | None = None) -> Mask:
-        """Return all keys, or those up to the query's own place, or the last ones of these."""
-        at = torch.arange(queries)
-        stop = (at + 1).clamp(max=keys) if causal else torch.full((queries,), keys)
-        first = torch.zeros_like(at) if window is None else (at + 1 - window).clamp(min=0)
-        return cls(first, stop)
-
-    @classmethod
-    def of(cls, seen: Bool[Tensor, "query key"]) -> Mask:
-        """Take a mask as a model made it; kept whole only where it has holes."""
-        first = seen.to(torch.uint8).argmax(-1)
-        last = seen.flip(-1).to(torch.uint8).argmax(-1)
-        some = seen.any(-1)
-        stop = torch.where(some, seen.shape[-1] - last, first)
-        whole = bool((seen.sum(-1) == stop - first).all())
-        return cls(first, stop, None if whole else seen.detach().clone())
-
-    def padded(self, real: Bool[Tensor, " key"]) -> Mask:
-        """Return the mask without padding."""
-        keys = torch.arange(len(real), device=real.device)
-        first, stop = self.first.to(real.device), self.stop.to(real.device)
-        seen = (keys >= first[:, None]) & (keys < stop[:, None]) & real
-        return Mask.of(seen)
-
-    def to(self, device: torch.device) -> Mask:
-        """Return the mask on a device."""
-        seen = None if self.seen is None else self.seen.to(device)
-        return Mask(self.first.to(device), self.stop.to(device), seen)
-
-    def at(self, rows: Tensor, cols: Tensor) -> Bool[Tensor, "row col"]:
-        """Return which of some keys some queries may see."""
-        if self.seen is not None:
-            return self.seen[rows][:, cols]
-        return (cols >= self.first[rows, None]) & (cols < self.stop[rows, None])
+    rows: Int[Tensor, " row"]
+    col: int
+    weights: Float[Tensor, "head row col"]
 
     @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return sum(t.nbytes for t in (self.first, self.stop, self.seen) if t is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Bias:
-    """What is added to scores: by distance (heads, query + key - 1), or cell by cell."""
-
-    values: Float[Tensor, "head *cell"]
-    queries: int
-
-    @classmethod
-    def of(cls, rows: Float[Tensor, "head query key"]) -> Bias:
-        """Take a bias as a model made it; kept whole only where it is not one of distances."""
-        queries, keys = rows.shape[-2:]
-        along = torch.cat([rows[:, 1:, 0].flip(-1), rows[:, 0]], -1)  # key - query ascending
-        at = torch.arange(keys, device=rows.device) + (queries - 1)
-        equal = all(torch.equal(rows[:, i], along[:, at - i]) for i in range(queries))
-        kept = along if equal else rows
-        return cls(kept.detach().float().clone(), queries)
-
-    def at(self, heads: Tensor, rows: Tensor, cols: Tensor) -> Float[Tensor, "head row col"]:
-        """Return what is added in some cells; one bias may serve all heads."""
-        of = heads if len(self.values) > 1 else torch.zeros_like(heads)
-        if self.values.ndim == 2:
-            return self.values[of][:, cols[None] - rows[:, None] + (self.queries - 1)]
-        return self.values[of][:, rows][:, :, cols]
+    def cols(self) -> slice:
+        """Which keys."""
+        return slice(self.col, self.col + self.weights.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +66,7 @@ class Call:
         sinks: (head,) scores of nothing: they take a share and give no value.
         table: (head, query, key) the weights themselves, where a model hands out no more.
         slope: (query, head, d) of the target with respect to the heads' outputs, or ``None``.
+        time: How many times the module was called before, in the same pass.
     """
 
     module: str
@@ -130,22 +80,23 @@ class Call:
     sinks: Float[Tensor, " head"] | None = None
     table: Float[Tensor, "head query key"] | None = None
     slope: Float[Tensor, "query head d"] | None = None
+    time: int = 0
 
     @property
     def heads(self) -> int:
         """Number of query heads."""
-        return len(self.q) if self.table is None else len(self.table)
+        return len(self.q if self.table is None else self.table)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(queries, keys)."""
         if self.table is not None:
-            return int(self.table.shape[1]), int(self.table.shape[2])
-        return int(self.q.shape[1]), int(self.k.shape[1])
+            return self.table.shape[1], self.table.shape[2]
+        return self.q.shape[1], self.k.shape[1]
 
     @property
     def device(self) -> torch.device:
-        """Where it lives."""
+        """Where it is held, and computed."""
         return (self.q if self.table is None else self.table).device
 
     @property
@@ -154,52 +105,93 @@ class Call:
         held = (self.q, self.k, self.v, self.sinks, self.table, self.slope)
         return tuple(t for t in held if t is not None)
 
-    def shared(self, head: Tensor) -> Tensor:
-        """Return which key/value head query heads use."""
-        return head // (len(self.q) // len(self.k))
+    def look(self, rows: Int[Tensor, " row"], heads: slice = slice(None)) -> Slab:
+        """Return weights of some queries, for all heads or for some.
 
-    def scores(
-        self, heads: Tensor, rows: Tensor, cols: Tensor | None = None
-    ) -> Float[Tensor, "head row col"]:
-        """Return scores before the softmax; -inf where nothing may be seen."""
-        cols = torch.arange(self.shape[1], device=self.device) if cols is None else cols
-        q = self.q[heads][:, rows].float()
-        k = self.k[self.shared(heads)][:, cols].float()
-        found = (q @ k.mT) * self.scale
+        Args:
+            rows: Which queries; the caller keeps heads × rows × keys small.
+            heads: A slice of heads; one, or all.
+        """
+        if self.table is not None:
+            low, high, *_ = _bounds(self.mask.first[rows], self.mask.stop[rows])
+            return Slab(rows, low, self.table[heads, :, low:high][:, rows].float())
+        low, scores, blind = self._scores(rows, heads)
+        if self.sinks is None:
+            weights = scores.softmax(-1)
+        else:
+            weights = scores.sub_(self._totals(scores, heads)[..., None]).exp_()
+        if blind is not None:
+            weights.masked_fill_(blind[:, None], 0)
+        return Slab(rows, low, weights)
+
+    def log_sums(
+        self, rows: Int[Tensor, " row"], heads: slice = slice(None)
+    ) -> Float[Tensor, "head row"]:
+        """Return the log of the sum of exp(score) over all keys, sinks included."""
+        _, scores, blind = self._scores(rows, heads)
+        found = self._totals(scores, heads)
+        return found if blind is None else found.masked_fill(blind, 0)
+
+    def _totals(self, scores: Tensor, heads: slice) -> Tensor:
+        found = scores.logsumexp(-1)
+        if self.sinks is None:
+            return found
+        return torch.logaddexp(found, self.sinks[heads].float()[:, None])
+
+    def _scores(self, rows: Tensor, heads: slice) -> tuple[int, Tensor, Tensor | None]:
+        """Return the first column, scores before the softmax, and which rows see nothing."""
+        first, stop = self.mask.first[rows], self.mask.stop[rows]
+        low, high, left, right, all_see = _bounds(first, stop)
+        q, keys = self.q[heads][:, rows].float(), slice(low, high)
+        scores = grouped(q, self.of_heads(self.k, heads)[:, keys].float().mT).mul_(self.scale)
         if self.softcap is not None:
-            found = self.softcap * torch.tanh(found / self.softcap)
+            scores.div_(self.softcap).tanh_().mul_(self.softcap)
+        at = torch.arange(low, high, device=self.device)
         if self.bias is not None:
-            found = found + self.bias.at(heads, rows, cols)
-        return found.masked_fill_(~self.mask.at(rows, cols), -torch.inf)
+            scores += self.bias.at(heads, rows, at)
+        if self.mask.seen is not None:
+            scores.masked_fill_(~self.mask.seen[rows, keys], _NOTHING)
+        else:  # only near the ends is anything hidden
+            if left > low:
+                before = at[: left - low] < first[:, None]
+                scores[..., : left - low].masked_fill_(before, _NOTHING)
+            if right < high:
+                after = at[right - low :] >= stop[:, None]
+                scores[..., right - low :].masked_fill_(after, _NOTHING)
+        return low, scores, None if all_see else stop <= first
 
     def weights(
-        self, heads: Tensor, rows: Tensor, cols: Tensor | None = None
-    ) -> Float[Tensor, "head row col"]:
-        """Return weights (heads, rows, columns); the caller keeps the block small."""
-        if self.table is not None:
-            block = self.table[heads][:, rows].float()
-            return block if cols is None else block[:, :, cols]
-        scores = self.scores(heads, rows)
-        found = (scores - self._log_sum(heads, scores)[..., None]).exp_()
-        return found if cols is None else found[:, :, cols]
+        self, rows: Int[Tensor, " row"], heads: slice = slice(None)
+    ) -> Float[Tensor, "head row key"]:
+        """Return weights of some queries on all keys."""
+        slab = self.look(rows, heads)
+        found = slab.weights.new_zeros(*slab.weights.shape[:2], self.shape[1])
+        found[..., slab.cols] = slab.weights
+        return found
 
-    def log_sums(self, heads: Tensor, rows: Tensor) -> Float[Tensor, "head row"]:
-        """Return the log of the sum over all keys, sinks included."""
-        return self._log_sum(heads, self.scores(heads, rows))
+    def slabs(
+        self, heads: slice = slice(None), rows: Int[Tensor, " row"] | None = None
+    ) -> Iterator[Slab]:
+        """Yield the weights of all queries, or of some, a few at a time."""
+        if rows is None:
+            rows = torch.arange(self.shape[0], device=self.device)
+        for part in torch.split(rows, self.few(heads)):
+            if len(part):
+                yield self.look(part, heads)
 
-    def blocks(self, heads: int, rows: int | None = None) -> Iterator[Tensor]:
-        """Yield rows, few enough that weights of so many heads fit."""
-        queries, keys = self.shape
-        count = queries if rows is None else rows
-        size = max(1, _CELLS // max(1, heads * keys))
-        for start in range(0, count, size):
-            yield torch.arange(start, min(count, start + size), device=self.device)
+    def few(self, heads: slice = slice(None)) -> int:
+        """Return how many queries are looked at together."""
+        return max(1, CELLS // max(1, len(range(self.heads)[heads]) * self.shape[1]))
 
-    def _log_sum(self, heads: Tensor, scores: Tensor) -> Tensor:
-        sums = scores.logsumexp(-1)
-        if self.sinks is not None:
-            sums = torch.logaddexp(sums, self.sinks[heads].float()[:, None])
-        return torch.where(sums == -torch.inf, torch.zeros_like(sums), sums)
+    def of_heads(self, shared: Float[Tensor, "kv_head ..."], heads: slice) -> Tensor:
+        """Return what query heads share: of all heads once, of one its own."""
+        chosen = range(self.heads)[heads]
+        each = self.heads // len(shared)
+        if len(chosen) == self.heads:
+            return shared
+        if len(chosen) == 1:
+            return shared[chosen[0] // each, None]
+        return shared[[head // each for head in chosen]]
 
     def on(self, device: torch.device) -> Call:
         """Return the call on another device."""
@@ -217,17 +209,49 @@ class Call:
         )  # fmt: skip
 
 
+def grouped(
+    each: Float[Tensor, "head row x"], shared: Float[Tensor, "kv_head x y"]
+) -> Float[Tensor, "head row y"]:
+    """Multiply what each head has with what a few share: nothing shared is copied."""
+    heads, rows, width = each.shape
+    return (each.reshape(len(shared), -1, width) @ shared).reshape(heads, rows, -1)
+
+
+def telling(mask: Mask) -> Int[Tensor, " row"]:
+    """Return a few queries by which a call is checked: in the middle, and the last one."""
+    queries = len(mask.first)
+    rows = torch.tensor(sorted({queries // 2, queries - 1}), device=mask.first.device)
+    return rows[mask.stop[rows] > mask.first[rows]]  # a kernel may give anything elsewhere
+
+
 def explains(
-    call: Call, v: Float[Tensor, "kv_head key d"], output: Float[Tensor, "query head d"]
+    call: Call,
+    rows: Int[Tensor, " row"],
+    v: Float[Tensor, "kv_head key d"],
+    output: Float[Tensor, "query head d"],
 ) -> bool:
-    """Return whether weights times values are what the call gave, for a few of its queries."""
-    queries = call.shape[0]
-    rows = torch.tensor(sorted({0, queries // 2, queries - 1}), device=call.device)
-    rows = rows[call.mask.stop[rows] > call.mask.first[rows]]  # a kernel may give anything there
+    """Return whether weights times values are what the call gave to some queries."""
     if not len(rows):
         return True
-    heads = torch.arange(call.heads, device=call.device)
-    found = call.weights(heads, rows) @ v[call.shared(heads)].float()  # (head, row, d)
-    given = output[rows].float().transpose(0, 1)
-    size = given.abs().amax().clamp(min=v.float().abs().mean())
-    return bool((found - given).abs().amax() <= _CLOSE.get(v.dtype, _COARSE) * size)
+    slab = call.look(rows)
+    seen, given = v[:, slab.cols].float(), output[rows].float()
+    found = grouped(slab.weights, seen).transpose(0, 1)  # (row, head, d)
+    error, size = float((found - given).abs_().amax()), float(given.abs().amax())
+    close = _CLOSE.get(v.dtype, _COARSE)
+    # Where values cancel out, what is left is small, and its error is not.
+    return error <= close * size or error <= close * float(seen.abs().mean())
+
+
+def _bounds(
+    first: Int[Tensor, " row"], stop: Int[Tensor, " row"]
+) -> tuple[int, int, int, int, bool]:
+    """Return between which keys rows look, between which all do, and whether each sees one."""
+    some = stop > first
+    if not bool(some.all()):
+        if not bool(some.any()):
+            return 0, 1, 1, 0, False
+        low, high = int(first[some].min()), int(stop[some].max())
+        return low, high, high, low, False
+    low, left = int(first.min()), int(first.max())
+    right, high = int(stop.min()), int(stop.max())
+    return low, high, min(left, high), max(right, low), True

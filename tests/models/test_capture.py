@@ -11,7 +11,7 @@ import torch
 
 from llm_interp_widgets.errors import UnsupportedModelError
 from llm_interp_widgets.models.capture import bypasses, capturing, stack_of
-from llm_interp_widgets.models.heads import Bias, Mask
+from llm_interp_widgets.models.masks import Bias, Mask
 from llm_interp_widgets.models.visits import attention, untouched
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _inputs(family: str, padding: str) -> dict[str, Tensor]:
     return given
 
 
-def _tables(family: str, out: Any) -> list[Tensor]:  # noqa: ANN401 - ModelOutput
+def _tables(family: str, out: Any) -> list[Tensor]:
     if family not in TWO:
         return list(out.attentions)
     pairs = zip(out.decoder_attentions, out.cross_attentions, strict=True)
@@ -52,7 +52,7 @@ def _tables(family: str, out: Any) -> list[Tensor]:  # noqa: ANN401 - ModelOutpu
 
 
 def _whole(call: Call) -> Tensor:
-    return call.weights(torch.arange(call.heads), torch.arange(call.shape[0]))
+    return call.weights(torch.arange(call.shape[0]))
 
 
 @pytest.mark.parametrize("padding", ["none", "left", "right"])
@@ -70,7 +70,7 @@ def test_weights_are_those_of_eager_attention(
     for call, table in zip(capture.calls, tables, strict=True):
         rows = _whole(call)
         sees = call.mask.stop > call.mask.first
-        if call.shape[0] == TOKENS and family not in ("vit",):
+        if call.shape[0] == TOKENS and family != "vit":
             sees = sees & given["attention_mask"][1].bool()  # what padding asks, nobody reads
         assert sees.any()
         assert (rows - table[1]).abs()[:, sees].max() <= 5e-6
@@ -127,7 +127,7 @@ def test_a_head_switched_off_gives_nothing(tiny_model: Callable[..., PreTrainedM
     width = model.config.head_dim
     layer = model.model.layers[1].self_attn
     with untouched(model), torch.no_grad():
-        with capturing(model, off={"model.layers.1.self_attn": (2,)}, keep=False) as capture:
+        with capturing(model, off={("model.layers.1.self_attn", 0): (2,)}, keep=False) as capture:
             off = model(**given).logits
         kept = layer.o_proj.weight[:, 2 * width : 3 * width].clone()
         layer.o_proj.weight[:, 2 * width : 3 * width] = 0
@@ -178,8 +178,8 @@ def test_weights_that_explain_nothing_are_refused(
     model, given = tiny_model("llama"), _inputs("llama", "none")
     usual = room._usual
 
-    def doubled(module: torch.nn.Module) -> Any:  # noqa: ANN401 - a function
-        def compute(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - handed on
+    def doubled(module: torch.nn.Module) -> Any:
+        def compute(*args: Any, **options: Any) -> Any:
             output, weights = usual(module)(*args, **options)
             return 2 * output, weights
 
@@ -214,6 +214,13 @@ def test_stacks_are_told_from_names(module: str, sizes: tuple[int, int], stack: 
     assert stack_of(module, *sizes) == stack
 
 
+def _seen(mask: Mask, keys: int) -> Tensor:
+    """Which keys each query sees, by what a mask says."""
+    at = torch.arange(keys)
+    between = (at >= mask.first[:, None]) & (at < mask.stop[:, None])
+    return between if mask.seen is None else between & mask.seen
+
+
 def test_masks_and_biases_equal_what_they_were_made_of() -> None:
     draw = torch.Generator().manual_seed(0)
     rows, cols = torch.arange(6), torch.arange(9)
@@ -222,11 +229,81 @@ def test_masks_and_biases_equal_what_they_were_made_of() -> None:
         torch.ones(6, 9).tril(2).bool(),
         torch.zeros(6, 9).bool(),
     ):
-        assert torch.equal(Mask.of(seen).at(rows, cols), seen)
+        assert torch.equal(_seen(Mask.of(seen), 9), seen)
     along = torch.randn(3, 14, generator=draw)
     bias = along[:, cols[None] - rows[:, None] + 5]
     kept = Bias.of(bias)
     assert kept.values.ndim == 2
-    assert torch.equal(kept.at(torch.arange(3), rows, cols), bias)
+    assert torch.equal(kept.at(slice(None), rows, cols), bias)
     free = torch.randn(3, 6, 9, generator=draw)
-    assert torch.equal(Bias.of(free).at(torch.tensor([2]), rows[1:3], cols), free[2:, 1:3])
+    assert torch.equal(Bias.of(free).at(slice(2, 3), rows[1:3], cols), free[2:, 1:3])
+
+
+_TEXT = {
+    "vocab_size": 400, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2,
+    "pad_token_id": 0,
+}  # fmt: skip
+_TOWER = {
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "initializer_range": 0.5,
+}  # fmt: skip
+_IMAGE = _TOWER | {"image_size": 32, "patch_size": 8}
+
+
+def _two_towers() -> tuple[Any, dict[str, Tensor], Callable[[Any], dict[str, Any]]]:
+    from transformers import CLIPConfig, CLIPModel
+
+    config = CLIPConfig(text_config=_TOWER | _TEXT, vision_config=_IMAGE, initializer_factor=20.0)
+    ids = torch.randint(5, 390, (1, 9), generator=torch.Generator().manual_seed(1))
+
+    def tables(out: Any) -> dict[str, Any]:
+        return {
+            "text": out.text_model_output.attentions,
+            "vision": out.vision_model_output.attentions,
+        }
+
+    return CLIPModel(config), {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, tables
+
+
+def _image_in_text() -> tuple[Any, dict[str, Tensor], Callable[[Any], dict[str, Any]]]:
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+    )
+
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**_IMAGE, initializer_factor=20.0),
+        text_config=LlamaConfig(**_TOWER, **_TEXT, num_key_value_heads=2),
+        image_token_index=399, vision_feature_layer=-1, image_seq_length=16,
+    )  # fmt: skip
+    ids = torch.randint(5, 390, (1, 24), generator=torch.Generator().manual_seed(1))
+    ids[0, 2:18] = 399
+    given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return LlavaForConditionalGeneration(config), given, lambda out: {"self": out.attentions}
+
+
+@pytest.mark.parametrize("make", [_two_towers, _image_in_text])
+def test_text_and_image_are_stacks_of_one_pass(make: Callable[[], Any]) -> None:
+    import llm_interp_widgets as liw
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, given, tables = make()
+    model.eval()
+    draw = torch.Generator().manual_seed(2)
+    given["pixel_values"] = torch.randn(1, 3, 32, 32, generator=draw)
+    record = liw.attention(model, given)
+    with untouched(model), torch.no_grad(), attention(model, "eager"):
+        found = tables(model(**given, output_attentions=True))
+    assert {"vision"} < set(record.stacks)
+    assert record.stack("vision").tokens[1].text == "row 1, column 1"
+    assert set(found) <= set(record.stacks)
+    for name, layers in found.items():
+        stack = record.stack(name)
+        assert stack.layers == len(layers)
+        for layer, table in enumerate(layers):
+            for head in range(stack.heads):
+                weights = torch.from_numpy(stack.weights(layer, head))
+                assert (weights - table[0, head]).abs().max() <= 5e-6

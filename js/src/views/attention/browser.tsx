@@ -1,0 +1,236 @@
+/**
+ * All heads of a model on one text: an overview, and the head that is open below it.
+ *
+ * What is open, pinned, looked at and ranked are traits, so that Python and a saved page know.
+ */
+
+import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
+import type { Board, Stack } from "../../attention/board";
+import { SCALES, scaleOf } from "../../attention/ramp";
+import { type HeadAt, ranked, SCORES } from "../../attention/ranking";
+import type { Theme } from "../../colour";
+import type { ErrorInfo, Fact } from "../../protocol.gen";
+import { Fold } from "../fold";
+import { Caution, Facts, Failure } from "../footer";
+import { Choice, type Pin } from "./controls";
+import { HeadSlot } from "./head_slot";
+import { HeadTable } from "./head_table";
+import { useBoard } from "./hooks";
+import { Overview, same } from "./overview";
+
+export function AttentionBrowserView({ board }: { board: Board }): JSX.Element {
+  const root = useRef<HTMLDivElement>(null);
+  const theme = useBoard(board, root);
+  const stacks = board.stacks();
+  const shown = stacks.find(({ name }) => name === board.get("stack")) ?? stacks[0];
+  return (
+    <div class="liw liw-heads" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
+      {shown === undefined ? (
+        <p class="liw-waiting liw-muted">There is nothing to show.</p>
+      ) : (
+        <Browser board={board} stacks={stacks} stack={shown} theme={theme} />
+      )}
+    </div>
+  );
+}
+
+interface Props {
+  readonly board: Board;
+  readonly stacks: readonly Stack[];
+  readonly stack: Stack;
+  readonly theme: Theme;
+}
+
+function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
+  const scale = scaleOf(board.get("scale"));
+  const subject = board.subject();
+  const drawn = board.overview(stack.index);
+  const sort = String(board.get("sort") ?? "");
+  const least = Number(board.get("least") ?? 0);
+  const [layer = 0, head = 0] = board.get("head") as number[];
+  const pins = (board.get("selected_heads") ?? []) as readonly Pin[];
+  const first = stacks[0]?.name;
+  const inStack = pins.filter((pin) => (pin[2] ?? first) === stack.name);
+  const failure = board.get("failure") as Partial<ErrorInfo> | null;
+  const show = (at: HeadAt): void => board.set({ head: [at.layer, at.head], how: "" });
+  const pinOf = ({ layer, head }: HeadAt): Pin =>
+    stack.name === first ? [layer, head] : [layer, head, stack.name];
+  const toggle = (pin: Pin): void => {
+    const without = pins.filter((one) => String(one) !== String(pin));
+    board.set({ selected_heads: without.length < pins.length ? without : [...pins, pin] });
+  };
+  const bySort = ranked(drawn, stack, sort, least).length;
+  return (
+    <>
+      <div class="liw-head">
+        <p class="liw-eyebrow">Attention weights</p>
+        <h2 class="liw-title">{title(stack)}</h2>
+        <Caution text={subject?.caution ?? ""} />
+      </div>
+      {failure?.message && <Failure error={{ name: "", ...failure } as ErrorInfo} />}
+      <div class="liw-toolbar liw-heads-bar-top">
+        {stacks.length > 1 && (
+          <Choice
+            label="Stack"
+            value={stack.name}
+            options={stacks.map(({ name, title }) => [name, title])}
+            onChoose={(name) =>
+              board.set({
+                stack: name,
+                head: [0, 0],
+                how: "",
+                selected: null,
+                key: null,
+                beside: [],
+              })
+            }
+          />
+        )}
+        <Choice
+          label="Order"
+          value={sort}
+          options={[
+            ["", "place in the model"],
+            ...Object.entries(SCORES).map(([name, [said]]): [string, string] => [
+              name,
+              `${said.toLowerCase()} score`,
+            ]),
+          ]}
+          onChoose={(name) => board.set({ sort: name, least: 0 })}
+        />
+        {sort !== "" && (
+          <label class="liw-heads-choice">
+            at least
+            <input
+              type="number"
+              step="any"
+              min="0"
+              value={least}
+              onChange={({ currentTarget }) =>
+                board.set({ least: Math.max(0, currentTarget.valueAsNumber || 0) })
+              }
+            />
+            <span class="liw-muted">{bySort} heads</span>
+          </label>
+        )}
+        <Choice
+          label="Colours"
+          value={scale}
+          options={Object.entries(SCALES)}
+          onChoose={(name) => board.set({ scale: name })}
+        />
+        <Standing drawn={drawn} />
+      </div>
+      <Overview
+        drawn={drawn}
+        stack={stack}
+        theme={theme}
+        scale={scale}
+        sort={sort}
+        least={least}
+        open={head < 0 ? null : { layer, head }}
+        pinned={inStack.map(([layer, head]) => ({ layer, head }))}
+        onOpen={show}
+        onPin={(at) => toggle(pinOf(at))}
+      />
+      <Shelf
+        pins={pins}
+        first={first ?? ""}
+        open={(pin) =>
+          (pin[2] ?? first) === stack.name && same({ layer: pin[0], head: pin[1] }, { layer, head })
+        }
+        onOpen={(pin) => board.set({ stack: pin[2] ?? first, head: [pin[0], pin[1]], how: "" })}
+        onDrop={toggle}
+      />
+      <HeadSlot board={board} />
+      <div class="liw-foot">
+        <Facts facts={[...stack.facts, ...kept(board, stack)]} />
+      </div>
+      <div class="liw-folds">
+        <Fold title="Table of heads">
+          <HeadTable drawn={drawn} stack={stack} onOpen={show} />
+        </Fold>
+      </div>
+    </>
+  );
+}
+
+function title(stack: Stack): string {
+  const { layers, heads } = stack;
+  const of = stack.title === "self-attention" ? "" : ` of the ${stack.title}`;
+  return `Where ${layers * heads} heads${of} look`;
+}
+
+/** What a page could not keep, or how far it is from exact. */
+function kept(board: Board, stack: Stack): Fact[] {
+  if (board.live) return [];
+  const all = board.get("kept") as
+    | readonly { readonly error_max?: number; readonly left_out?: string }[]
+    | null;
+  const own = all?.[stack.index];
+  const facts: Fact[] = [];
+  if (own?.error_max) {
+    const value = `weights within ${own.error_max.toPrecision(2)} of exact`;
+    facts.push({ label: "in this file", value, level: own.error_max > 0.02 ? "warn" : "plain" });
+  }
+  if (own?.left_out) facts.push({ label: "left out", value: own.left_out, level: "warn" });
+  return facts;
+}
+
+function Standing({ drawn }: Pick<Parameters<typeof Overview>[0], "drawn">): JSX.Element | null {
+  const pictures = drawn?.pictures ?? [];
+  const exact = pictures.filter((picture) => picture?.stage === 2).length;
+  if (drawn === null || exact === pictures.length) return null;
+  const some = pictures.filter((picture) => picture !== null).length;
+  const over = drawn.status !== "running" && drawn.status !== "queued";
+  const words = some < pictures.length ? `drawing layer ${some + 1}` : `sampled; exact ${exact}`;
+  return (
+    <span class="liw-muted liw-heads-small" role="status">
+      {over
+        ? `Stopped: ${exact} of ${pictures.length} layers are exact, the rest sampled.`
+        : `${words} of ${pictures.length}`}
+    </span>
+  );
+}
+
+interface ShelfProps {
+  readonly pins: readonly Pin[];
+  readonly first: string;
+  readonly open: (pin: Pin) => boolean;
+  readonly onOpen: (pin: Pin) => void;
+  readonly onDrop: (pin: Pin) => void;
+}
+
+function Shelf({ pins, first, open, onOpen, onDrop }: ShelfProps): JSX.Element | null {
+  if (pins.length === 0) return null;
+  const name = ([layer, head, stack]: Pin): string =>
+    `${layer}.${head}${stack && stack !== first ? ` ${stack}` : ""}`;
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a row of buttons, no fields
+    <div class="liw-toolbar liw-heads-shelf" role="group" aria-label="Pinned heads">
+      <span class="liw-muted">Pinned</span>
+      {pins.map((pin) => (
+        <span class="liw-heads-pin" key={String(pin)}>
+          <button
+            type="button"
+            class="liw-button"
+            aria-pressed={open(pin)}
+            aria-label={`${name(pin)}: open layer ${pin[0]}, head ${pin[1]}`}
+            onClick={() => onOpen(pin)}
+          >
+            {name(pin)}
+          </button>
+          <button
+            type="button"
+            class="liw-button"
+            aria-label={`× Take layer ${pin[0]}, head ${pin[1]} off the shelf`}
+            onClick={() => onDrop(pin)}
+          >
+            ×
+          </button>
+        </span>
+      ))}
+    </div>
+  );
+}

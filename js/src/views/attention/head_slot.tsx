@@ -1,0 +1,42 @@
+/** The place of the head that is open: its view is a bundle of its own, fetched when needed. */
+
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Board } from "../../attention/board";
+
+const PATIENCE_MS = 4000;
+
+export function HeadSlot({ board }: { board: Board }): JSX.Element {
+  const place = useRef<HTMLDivElement>(null);
+  const [standing, setStanding] = useState("Opening…");
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const say = (words: string): void => {
+      if (!signal.aborted) setStanding(words);
+    };
+    // A notebook that was saved shows its overview; heads are opened by a kernel.
+    const late = setTimeout(
+      () => say("Heads are opened by the kernel, which does not answer. Run the cell to open one."),
+      PATIENCE_MS,
+    );
+    board
+      .part("attention_head")
+      .then((part) => {
+        clearTimeout(late);
+        say("");
+        if (place.current && !signal.aborted) part.render(place.current, board, signal);
+      })
+      .catch((error: unknown) => say(String(error)));
+    return () => {
+      clearTimeout(late);
+      controller.abort();
+    };
+  }, [board]);
+  return (
+    <>
+      {standing && <p class="liw-muted liw-heads-wait">{standing}</p>}
+      <div ref={place} class="liw-heads-place" />
+    </>
+  );
+}

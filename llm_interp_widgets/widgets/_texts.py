@@ -1,0 +1,166 @@
+"""Texts and stacks of attention records, as the view gets them.
+
+What comes in: one record, or two of different texts. What goes out: all their stacks under names
+of their own, and what a reader must know of each.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llm_interp_widgets import wire
+from llm_interp_widgets.text.boundaries import sentence_boundaries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_interp_widgets.models.record import AttentionRecord
+    from llm_interp_widgets.text.tokens import Token
+
+_TITLES = {
+    "self": "self-attention",
+    "encoder": "encoder",
+    "decoder": "decoder",
+    "cross": "cross-attention",
+    "vision": "image",
+    "text": "text",
+}
+_LABEL = 48  # characters of a piece's name
+
+
+class Texts:
+    """Stacks of one record, or of two, by name."""
+
+    def __init__(self, record: AttentionRecord, beside: AttentionRecord | None = None) -> None:
+        self.records = _main_first(record)
+        self.names = [one.name for one in self.records]
+        if beside is not None:
+            others = _main_first(beside)
+            self.records += others
+            self.names += [f"{one.name} (second text)" for one in others]
+        self._two = beside is not None
+
+    def subject(self, caution: str) -> wire.AttentionSubject:
+        """Return what is fixed for the life of a view."""
+        texts: list[wire.AttentionText] = []
+        seen: dict[tuple[Token, ...], int] = {}
+
+        def place(tokens: tuple[Token, ...], prompt: str) -> int:
+            if tokens not in seen:
+                seen[tokens] = len(texts)
+                texts.append(_text(tokens, prompt))
+            return seen[tokens]
+
+        stacks = [
+            self._stack(one, name, place(one.queries, one.prompt), place(one.tokens, one.prompt))
+            for one, name in zip(self.records, self.names, strict=True)
+        ]
+        return {
+            "protocol": wire.PROTOCOL,
+            "title": self.records[0].model.name,
+            "caution": caution,
+            "texts": texts,
+            "stacks": stacks,
+        }
+
+    def _stack(
+        self, one: AttentionRecord, name: str, queries: int, keys: int
+    ) -> wire.AttentionStack:
+        words, *number = one.name.split()
+        title = " ".join([_TITLES.get(words, words), *number])
+        cannot = _cannot(one)
+        return {
+            "name": name,
+            "title": f"{title}, second text" if name != one.name else title,
+            "layers": one.layers,
+            "heads": one.heads,
+            "queries": queries,
+            "keys": keys,
+            "causal": _causal(one),
+            "target": one.target,
+            "can": [what for what, why in cannot.items() if not why],
+            "cannot": {what: why for what, why in cannot.items() if why},
+            "facts": [
+                {"label": label, "value": value, "level": "plain"} for label, value in _facts(one)
+            ],
+        }
+
+
+def _main_first(record: AttentionRecord) -> list[AttentionRecord]:
+    rest = [one for one in record.stacks.values() if one is not record]
+    return [record, *rest]
+
+
+def _causal(one: AttentionRecord) -> bool:
+    """Return whether no query of any layer sees a later key."""
+    queries, keys = one.shape
+    at = np.arange(1, queries + 1)
+    stops = (one.rule(layer).stop for layer in range(one.layers))
+    return bool(queries == keys and all((stop <= at).all() for stop in stops))
+
+
+def _cannot(one: AttentionRecord) -> dict[str, str]:
+    """Return, for what can be asked besides weights, why it cannot be; empty where it can."""
+    whole = one.rule(0).whole
+    gone = "" if one.passes is not None else "the record was opened from a file"
+    again = str(getattr(one.passes, "why", gone) or "")
+    return {
+        "value": "" if one.calls[0].v is not None else "values were not captured",
+        "gradient": "" if one.calls[0].slope is not None else "it needs a target",
+        "rollout": "" if one.shape[0] == one.shape[1] and one.name != "cross" else "two texts",
+        "split": "the model hands out weights only" if whole else "",
+        "parts": again,
+        "effect": again,
+    }
+
+
+def _facts(one: AttentionRecord) -> list[tuple[str, str]]:
+    queries, keys = one.shape
+    size = f"{keys:,} tokens" if queries == keys else f"{queries:,} × {keys:,} tokens"
+    facts = [
+        ("model", one.model.name),
+        ("heads", f"{one.layers} layers × {one.heads}"),
+        ("text", size),
+        ("dtype", one.model.dtype),
+        ("device", one.model.device),
+        ("kept in memory", f"{one.nbytes / 1e6:.3g} MB"),
+    ]
+    if one.target:
+        facts.append(("target", one.target))
+    if one.note:
+        facts.append(("note", one.note))
+    return facts
+
+
+def _text(tokens: tuple[Token, ...], prompt: str) -> wire.AttentionText:
+    pieces: dict[str, Sequence[int]] = {}
+    labels: dict[str, list[str]] = {}
+    roles = [0, *(i for i, (a, b) in enumerate(pairwise(tokens), 1) if a.role != b.role)]
+    if len(roles) > 1:
+        pieces["role"] = roles
+        labels["role"] = [tokens[i].role or "between" for i in roles]
+    if prompt and tokens[-1].end:
+        ends = sorted(sentence_boundaries(prompt))
+        at = np.searchsorted(ends, [token.start for token in tokens], side="right")
+        begin = [0, *(i for i, (a, b) in enumerate(pairwise(at), 1) if a != b)]
+        if len(begin) > 1:
+            pieces["sentence"] = begin
+            stops = [*begin[1:], len(tokens)]
+            labels["sentence"] = [
+                _short("".join(t.text for t in tokens[a:b]))
+                for a, b in zip(begin, stops, strict=True)
+            ]
+    return {
+        "tokens": [token.text for token in tokens],
+        "special": bytes(token.special for token in tokens),
+        "pieces": {name: np.array(at, "<u4").tobytes() for name, at in pieces.items()},
+        "labels": labels,
+    }
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"

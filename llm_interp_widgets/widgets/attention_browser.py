@@ -1,0 +1,315 @@
+"""AttentionBrowser: all heads of a model on one text, at any length.
+
+What comes in: one attention record, or two to compare. What goes out: a widget whose overview
+draws itself on the device's worker while everything that a reader opens is computed on request,
+off the main thread; heads pinned to its shelf are read in Python.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import traitlets
+
+from llm_interp_widgets import wire
+from llm_interp_widgets.errors import ParameterError, ResultError, nearest
+from llm_interp_widgets.export.bundles import bundle
+from llm_interp_widgets.export.heads import keep
+from llm_interp_widgets.export.page import View, render_page, write_page
+from llm_interp_widgets.jobs import Errand, submit
+from llm_interp_widgets.widgets import _kernel
+from llm_interp_widgets.widgets._desk import Desk
+from llm_interp_widgets.widgets._heads import Answers
+from llm_interp_widgets.widgets._overview import SCORES, Drawing, steps
+from llm_interp_widgets.widgets._texts import Texts
+from llm_interp_widgets.widgets.page import PageWidget
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from llm_interp_widgets.models.record import AttentionRecord
+
+BUDGET = 10_000_000
+_CAUTION = (
+    "Weights, not importance: they say where a head looked, not what its looking did. Switch a "
+    "head off to see its effect."
+)
+_PARTS = ("attention_head",)
+_WANTED = frozenset(wire.Want.__annotations__)
+
+
+class AttentionBrowser(PageWidget):
+    """Overview of all heads, and each of them as matrix, lines, text, or split query by key.
+
+    Traits:
+        head: (layer, head) that is open, both ways; head -1 for heads taken together as ``how``
+            says, layer -1 for all layers.
+        how: ``"mean"``, ``"max"``, ``"rollout"``, ``"value"`` or ``"gradient"``, both ways.
+        stack: Name of the stack that is shown, both ways: ``"self"``, ``"encoder"``, ``"cross"`` …
+        beside: (layer, head), or (layer, head, stack), that ``head`` is compared with, both ways;
+            empty for none.
+        mode: ``"matrix"``, ``"lines"``, ``"text"``, ``"compare"`` or ``"why"``, both ways.
+        selected: Position of the query that is looked at, both ways; ``None`` for none.
+        key: Position of the key, likewise.
+        selected_heads: Heads on the shelf, both ways: a list of (layer, head), with the stack's
+            name as a third where it is not the first stack.
+        sort: Score by which heads are ranked, both ways; empty for their place in the model.
+        least: Heads whose score is lower are left out, both ways.
+        scale: Of colours, ``"root"``, ``"linear"`` or ``"log"``, both ways.
+        pieces: What tokens are taken together to: ``"token"``, ``"window"``, ``"sentence"``,
+            ``"role"``, both ways.
+    """
+
+    bundle_name: ClassVar[str] = "attention_browser"
+    shared_traits: ClassVar[tuple[str, ...]] = (
+        "subject", "overviews", "head", "how", "stack", "beside", "mode", "selected", "key",
+        "selected_heads", "sort", "least", "scale", "pieces",
+    )  # fmt: skip
+
+    subject = traitlets.Dict().tag(sync=True)
+    overviews = traitlets.List(traitlets.Dict()).tag(sync=True)
+    failure = traitlets.Dict().tag(sync=True)
+    kept = traitlets.List(traitlets.Dict()).tag(sync=True)
+    head = traitlets.List(traitlets.Int(), [0, 0], minlen=2, maxlen=2).tag(sync=True)
+    how = traitlets.Enum(("", "mean", "max", "rollout", "value", "gradient"), "").tag(sync=True)
+    stack = traitlets.Unicode().tag(sync=True)
+    beside: Any = traitlets.List([]).tag(sync=True)
+    mode = traitlets.Enum(("matrix", "lines", "text", "compare", "why"), "matrix").tag(sync=True)
+    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
+    key = traitlets.Int(None, allow_none=True).tag(sync=True)
+    selected_heads: Any = traitlets.List([]).tag(sync=True)
+    sort = traitlets.Enum(("", *SCORES), "").tag(sync=True)
+    least = traitlets.Float(0.0).tag(sync=True)
+    scale = traitlets.Enum(("root", "linear", "log"), "root").tag(sync=True)
+    pieces = traitlets.Enum(("token", "window", "sentence", "role"), "token").tag(sync=True)
+
+    def __init__(
+        self,
+        record: AttentionRecord,
+        beside: AttentionRecord | None = None,
+        **traits: Any,  # noqa: ANN401
+    ) -> None:
+        """Show a record: live, or opened from a file.
+
+        Args:
+            record: From ``attention`` or ``AttentionRecord.load``; all of its stacks are shown.
+            beside: Of another text, to compare the same heads.
+            **traits: Initial traits.
+        """
+        self.record = record
+        self._texts = Texts(record, beside)
+        self._drawings = [Drawing(one) for one in self._texts.records]
+        send = _sender(self)
+        self._desk = Desk(Answers(self._texts.records), send)
+        self._errand = Errand(_drawn(self._drawings, send, _keeper(self)), _ended(self))
+        super().__init__(
+            subject=dict(self._texts.subject(_CAUTION)),
+            overviews=[dict(drawing.state()) for drawing in self._drawings],
+            **({"stack": record.name} | traits),
+        )
+        self.on_msg(_handle)
+        _kernel.follow()
+        submit(self._errand, str(record.model.device))
+
+    @classmethod
+    def check(cls, traits: dict[str, Any]) -> None:
+        """Raise ``ParameterError`` for a trait that cannot be set at the start."""
+        can = set(cls.shared_traits) - {"subject", "overviews"}
+        for name in traits.keys() - can:
+            raise ParameterError(f"attend has no {name!r}. {nearest(name, sorted(can))}")
+
+    # ── what may be set ───────────────────────────────────────────────────────
+
+    @traitlets.validate("stack")
+    def _check_stack(self, proposal: dict[str, Any]) -> str:
+        self._stack(proposal["value"])
+        return str(proposal["value"])
+
+    @traitlets.validate("head")
+    def _check_head(self, proposal: dict[str, Any]) -> list[int]:
+        layer, head = proposal["value"]
+        record = self._stack(self.stack)
+        _in_range("layer", layer, record.layers, least=-1)
+        _in_range("head", head, record.heads, least=-1)
+        return [layer, head]
+
+    @traitlets.validate("selected", "key")
+    def _check_token(self, proposal: dict[str, Any]) -> int | None:
+        value: int | None = proposal["value"]
+        name = proposal["trait"].name
+        if value is not None:
+            _in_range(name, value, self._stack(self.stack).shape[name == "key"])
+        return value
+
+    @traitlets.validate("selected_heads", "beside")
+    def _check_heads(self, proposal: dict[str, Any]) -> list[Any]:
+        name, value = proposal["trait"].name, proposal["value"]
+        heads = [tuple(one) for one in ([value] if name == "beside" and value else value)]
+        for one in heads:
+            if len(one) not in (2, 3):
+                msg = f"{name} holds (layer, head), or (layer, head, stack); not {one!r}."
+                raise traitlets.TraitError(msg)
+            record = self._stack(one[2] if len(one) == 3 else self._texts.names[0])
+            _in_range("layer", one[0], record.layers)
+            _in_range("head", one[1], record.heads)
+        return list(heads[0]) if name == "beside" and heads else heads
+
+    def _stack(self, name: str) -> AttentionRecord:
+        if name not in self._texts.names:
+            names = ", ".join(map(repr, self._texts.names))
+            msg = f"There is no stack {name!r}; this view has {names}."
+            raise traitlets.TraitError(msg)
+        found: AttentionRecord = self._texts.records[self._texts.names.index(name)]
+        return found
+
+    # ── life ──────────────────────────────────────────────────────────────────
+
+    @property
+    def heading(self) -> str:
+        """What is shown, as the title of a page."""
+        return f"Attention in {self.record.model.name}"
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the overview is complete; return whether it is.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits until the end.
+
+        Raises:
+            InterpError: What it failed with.
+        """
+        over = self._errand.wait(timeout)
+        if self._errand.error is not None:
+            raise self._errand.error
+        return over
+
+    def close(self) -> None:
+        """Take the widget off the screen and stop what it computes; the record stays open."""
+        self._errand.cancel()
+        self._desk.close()
+        super().close()
+
+    def to_html(
+        self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False,
+        budget: int = BUDGET,
+    ) -> Path:  # fmt: skip
+        """Write one HTML file in which every head can be opened offline.
+
+        Args:
+            path: Where to.
+            title: Of the page.
+            overwrite: Replace a file that is there.
+            budget: Bytes that heads may take in the file. What does not fit is left out, heads on
+                the shelf last, and the view says so.
+
+        Raises:
+            ClosedWidgetError: The widget was closed.
+            ParameterError: The budget is negative.
+            ExportError: The file is there, or cannot be written.
+        """
+        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+            raise ParameterError(f"budget={budget!r} must be a whole number of bytes, 0 or above.")
+        return write_page(
+            path, render_page([self._frozen(budget)], title or self.heading), overwrite=overwrite
+        )
+
+    def view(self) -> View:
+        """Return the frozen view with every head that fits into 10 MB; see ``to_html``.
+
+        Raises:
+            ClosedWidgetError: The widget was closed.
+        """
+        return self._frozen(BUDGET)
+
+    def _frozen(self, budget: int) -> View:
+        frozen = super().view()
+        pinned = [(*one, self._texts.names[0])[:3] for one in self.selected_heads]
+        whole = max(1, sum(_size(one) for one in self._texts.records))  # 0: all were closed
+        kept = []
+        for name, record in zip(self._texts.names, self._texts.records, strict=True):
+            first = [(layer, head) for layer, head, stack in pinned if stack == name]
+            if name == self.stack and min(self.head) >= 0:
+                first.insert(0, (self.head[0], self.head[1]))
+            try:
+                kept.append(dict(keep(record, budget * _size(record) // whole, first)))
+            except ResultError as error:  # the record was closed: the overview is all there is
+                kept.append({"left_out": str(error)})
+        return View(frozen.bundle, dict(frozen.state) | {"kept": kept}, _PARTS, "attention_kernel")
+
+    def _settle(self) -> None:
+        self.wait()
+
+
+def _size(record: AttentionRecord) -> int:
+    queries, keys = record.shape
+    return record.layers * record.heads * (queries + keys)
+
+
+def _in_range(name: str, value: object, size: int, least: int = 0) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < size:
+        msg = f"{name}={value!r} is out of range: there are {size}, 0 to {size - 1}."
+        raise traitlets.TraitError(msg)
+
+
+# Workers must not keep a closed widget alive, so what they call holds only weak references.
+
+
+def _drawn(drawings: Sequence[Drawing], send: Any, keep: Any) -> Callable[[], Any]:  # noqa: ANN401
+    return lambda: steps(list(drawings), send, keep)
+
+
+def _sender(widget: AttentionBrowser) -> Any:  # noqa: ANN401 - a function
+    reference = weakref.ref(widget)
+
+    def send(message: Any, buffers: list[bytes]) -> None:  # noqa: ANN401 - any of the wire's
+        if (alive := reference()) is not None and not alive._closed:  # noqa: SLF001
+            alive.send(message, buffers)
+
+    return send
+
+
+def _keeper(widget: AttentionBrowser) -> Callable[[], None]:
+    reference = weakref.ref(widget)
+
+    def publish() -> None:
+        if (alive := reference()) is not None and not alive._closed:  # noqa: SLF001
+            alive.overviews = [dict(one.state()) for one in alive._drawings]  # noqa: SLF001
+
+    return publish
+
+
+def _ended(widget: AttentionBrowser) -> Callable[[str], None]:
+    publish, reference = _keeper(widget), weakref.ref(widget)
+
+    def end(status: str) -> None:
+        alive = reference()
+        if alive is None or alive._closed:  # noqa: SLF001
+            return
+        for drawing in alive._drawings:  # noqa: SLF001
+            if drawing.status != "done":
+                drawing.status = status  # type: ignore[assignment]
+        error = alive._errand.error  # noqa: SLF001
+        if error is not None:
+            alive.failure = {"name": type(error).__name__, "message": str(error) or "no message"}
+        publish()
+
+    return end
+
+
+def _handle(widget: AttentionBrowser, content: object, _buffers: object) -> None:
+    """Answer the browser; assumes no particular thread, so it only files."""
+    if not isinstance(content, dict):
+        return
+    if content.get("type") == "ready":
+        if not widget._errand.finished:  # noqa: SLF001 - the wire's other half
+            _keeper(widget)()
+    elif content.get("type") == "part" and content.get("name") in _PARTS:
+        found: wire.PartSource = {"type": "part", "name": content["name"]}
+        widget.send(found, [bundle(content["name"]).encode()])
+    elif content.get("type") == "ask" and isinstance(content.get("wants"), list):
+        wants = content["wants"]
+        if all(isinstance(one, dict) and one.keys() >= _WANTED for one in wants):
+            widget._desk.ask(content)  # type: ignore[arg-type]  # noqa: SLF001
