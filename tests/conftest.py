@@ -71,6 +71,7 @@ FAMILIES = {
             "num_experts_per_tok": 1,
         },
     ),
+    "olmo": ("OlmoForCausalLM", {"num_key_value_heads": 2}),
     "bloom": ("BloomForCausalLM", {}),
     "mamba": ("MambaForCausalLM", {}),
     "vit": ("ViTModel", {"image_size": 32, "patch_size": 8}),
@@ -194,7 +195,7 @@ def tiny_model() -> Callable[..., PreTrainedModel]:
 
     Families: llama (grouped queries), gpt2, neox, mistral (sliding window), gemma2 (soft cap),
     qwen2; bert (a classifier of three labels); bert_mlm, roberta_mlm and electra_mlm (masked
-    language models); bert_encoder; t5 and bart (encoder-decoders); gpt_oss (sinks); bloom
+    language models); bert_encoder; t5 and bart (encoder-decoders); gpt_oss (sinks); olmo (a LayerNorm of its own); bloom
     (attention of its own); mamba (none); vit (reads images).
     """
     import torch

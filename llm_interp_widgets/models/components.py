@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models.language_model import Inputs, LanguageModel, Readout
 
 _CLOSE = 1e-3  # of what is split, relative to its size
+_COARSE = 6e-2  # the same, where the stream, queries and keys were rounded to 16 bits
+_HALF = (torch.float16, torch.bfloat16)
 _NOTE = "The norm before this layer is held fixed at both tokens."
 
 
@@ -95,9 +97,10 @@ def components(
         ParameterError: The query does not see the key.
         UnsupportedModelError: The score is not linear in what earlier components wrote.
     """
-    if lm.kind == "seq2seq":
+    if lm.kind == "seq2seq" or call.time:
         raise UnsupportedModelError(
-            "Scores of encoder-decoders are split over dimensions only: two streams meet in them."
+            "Scores of encoder-decoders, where two streams meet, and of models that use a layer "
+            "several times, are split over dimensions only."
         )
     _check_seen(call, query, key)
     path = _Path.of(lm, call.module)
@@ -150,6 +153,7 @@ class _Seen:
     slopes: tuple[Tensor, Tensor] | None = None
     compared: tuple[Tensor, Tensor] | None = None
     score: float = 0.0
+    size: float = 0.0  # of what the score is a sum of
     bias: tuple[float, float] = (0.0, 0.0)  # what projections add by themselves
 
     @contextmanager
@@ -215,6 +219,7 @@ class _Seen:
             self.slopes = slopes[0][i].double(), slopes[1][j].double()
             self.compared = q.detach(), k.detach()
             self.score = float(of_query.detach())
+            self.size = float((q * k).detach().abs().sum()) * self.scale + _CLOSE
             raise _Enough
 
         return look
@@ -255,7 +260,8 @@ class _Seen:
             values = (each * scales[side]) @ slope
             bias = float(shift @ slope) + self.bias[side]
             total = float(values.sum()) + bias
-            if abs(total - self.score) > _CLOSE * max(1.0, abs(self.score)):
+            close = _COARSE if self.entered.dtype in _HALF else _CLOSE
+            if abs(total - self.score) > close * self.size:
                 raise UnsupportedModelError(
                     "What earlier components wrote does not add up to this head's score "
                     f"({total:.3g} of {self.score:.3g}): something between them is not linear. "
@@ -284,23 +290,41 @@ class _Seen:
         """Return the norm before attention as a linear map: factors, shift, whether it centres."""
         stream = self.streams[-1]
         for module, given, gave in self.norms:
-            if not _close(gave, entered) or not _close(given, stream):
+            if self.entered is None or not _close(gave, entered) or not _close(given, stream):
                 continue
-            weight = getattr(module, "weight", None)
-            if isinstance(module, torch.nn.LayerNorm):
-                spread = (given.var(-1, unbiased=False, keepdim=True) + module.eps).rsqrt()
-                factors = spread if weight is None else spread * weight.detach().double()
-                bias = getattr(module, "bias", None)
-                shift = torch.zeros_like(stream[0]) if bias is None else bias.detach().double()
-                return factors.expand_as(stream), shift, True
-            none = given.abs() < 1e-12
-            factors = torch.where(none, 0.0, gave / torch.where(none, 1.0, given))
-            return factors, torch.zeros_like(stream[0]), False
+            weight, shift, centred = _probed(module, self.entered)
+            unit = (given - given.mean(-1, keepdim=True) if centred else given) * weight
+            rate = (unit * (gave - shift)).sum(-1, keepdim=True) / (unit * unit).sum(
+                -1, keepdim=True
+            )
+            if _close(rate * unit + shift, gave, coarse=self.entered.dtype in _HALF):
+                return rate * weight, shift, centred
         raise UnsupportedModelError(
             "The stream is not normalised right before this head's attention, as in models that "
             "normalise after adding: what earlier components wrote is not a sum there. The split "
             "over dimensions is exact."
         )
+
+
+def _probed(
+    norm: torch.nn.Module, like: Tensor
+) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"], bool]:
+    """Measure a norm's weight, up to a factor, its bias, and whether it takes the mean off.
+
+    Alternating signs have mean 0: what a norm makes of them and of their opposite tells the two
+    apart, however it holds them and whatever it is called; what it makes of ones, the mean.
+    """
+    ones = torch.ones_like(like[0, 0]).detach()
+    signs = ones.clone()
+    signs[1::2] = -1
+    if len(signs) % 2:
+        signs[1] = -2
+    with torch.no_grad():
+        up, down, level = (
+            norm.forward(v[None, None])[0, 0].double() for v in (signs, -signs, ones)
+        )
+    weight, bias = (up - down) / (2 * signs), (up + down) / 2
+    return weight, bias, bool((level - bias).norm() < 0.5 * weight.norm())
 
 
 def _pair(written: list[Tensor], added: Float[Tensor, "two d"]) -> tuple[Tensor, Tensor] | None:
@@ -316,8 +340,8 @@ def _states(args: Any, options: dict[str, Any]) -> Tensor:  # noqa: ANN401 - as 
     return states
 
 
-def _close(one: Tensor, other: Tensor) -> bool:
-    return bool((one - other).norm() <= _CLOSE * other.norm())
+def _close(one: Tensor, other: Tensor, *, coarse: bool = False) -> bool:
+    return bool((one - other).norm() <= (_COARSE if coarse else _CLOSE) * other.norm())
 
 
 def _biased(attention: torch.nn.Module) -> bool:

@@ -2,14 +2,14 @@
 
 They live in ``build/peers``: the Python packages without what they depend on, and from npm the
 scripts that their pages ask CDNs for, so that the pages work without a network. Run as a program,
-``python _peers.py PEER WEIGHTS PAGE`` makes one page and prints what that took.
+``python _peers.py CALL WEIGHTS PAGE`` makes one page and prints what that took.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 import threading
@@ -32,24 +32,28 @@ SERVED = {
 MEMORY = 8e9
 
 
+CDN = re.compile("^https?:")
+_LINES = "!!document.querySelector('svg line')"
+_INK = """[...document.querySelectorAll("canvas")].slice(0, 1).some((canvas) =>
+  canvas.width && canvas.getContext("2d").getImageData(
+    canvas.width / 10, canvas.height * 0.9, 1, 1).data[3] > 0)"""
+_FROM_CDN = "require.js 2.3.6, d3 5.7.0, jQuery 2.1.0 (2.0.0 is not on npm)"
+
+
 @dataclass(frozen=True)
 class Peer:
-    """A peer's view of all heads, and what is on its page once it is drawn."""
+    """A peer's view of heads, and what is so on its page once a picture is drawn."""
 
     call: str
     drawn: str
-    scripts: str
+    served: str
 
 
 PEERS = {
-    "bertviz, model view": Peer(
-        "bertviz.model_view", "svg line", "require.js 2.3.6, d3 5.7.0, jQuery 2.1.0 for 2.0.0"
-    ),
-    "bertviz, head view": Peer(
-        "bertviz.head_view", "svg line", "require.js 2.3.6, d3 5.7.0, jQuery 2.1.0 for 2.0.0"
-    ),
-    "CircuitsVis, attention heads": Peer(
-        "circuitsvis.attention_heads", "canvas", "none: its own 1.3 MB are in the page"
+    "bertviz model_view": Peer("bertviz.model_view", _LINES, _FROM_CDN),
+    "bertviz head_view": Peer("bertviz.head_view", _LINES, _FROM_CDN),
+    "CircuitsVis attention_heads": Peer(
+        "circuitsvis.attention_heads", _INK, "nothing: its bundle is in the page"
     ),
 }
 
@@ -96,8 +100,10 @@ def run(peer, weights, page):
     ):
         out, problems = process.communicate()
     if memory.stopped:
-        return f"stopped in Python at {MEMORY / 1e9:.0f} GB"
-    return json.loads(out) if process.returncode == 0 else problems.strip().splitlines()[-1]
+        return f"stopped at {MEMORY / 1e9:.0f} GB"
+    if process.returncode:
+        return (problems.strip().splitlines() or [f"exit {process.returncode}"])[-1]
+    return json.loads(out) | {"peak": memory.most}
 
 
 class Memory:
@@ -133,11 +139,13 @@ def chromium():
 
 
 def _html(call, attention, tokens):
+    """Return HTML for attention (layer, head, query, key), as a page without a network needs it."""
     if call == "circuitsvis.attention_heads":
         from circuitsvis.attention import attention_heads
 
-        names = [f"{layer}.{head}" for layer in range(len(attention)) for head in range(9)]
-        return attention_heads(attention.flatten(0, 1), tokens, names[: attention[:, :, 0, 0].numel()]).local_src
+        layers, heads = attention.shape[:2]
+        names = [f"{layer}.{head}" for layer in range(layers) for head in range(heads)]
+        return attention_heads(attention.flatten(0, 1), tokens, names).local_src
     import bertviz
 
     view = getattr(bertviz, call.split(".")[1])
@@ -155,9 +163,7 @@ def _main(call, weights, page):
         file.write('<!doctype html><meta charset="utf-8"><body>')
         file.write(html)
     seconds = time.perf_counter() - started
-    scale = 1 if sys.platform == "darwin" else 1024
-    peak = scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": seconds, "bytes": Path(page).stat().st_size, "peak": peak}))
+    print(json.dumps({"seconds": seconds, "bytes": Path(page).stat().st_size}))
 
 
 if __name__ == "__main__":

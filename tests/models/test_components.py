@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TEXT = "The capital of France is Paris, and the capital of Japan is"
 PLACES = [(0, 0), (7, 5), (9, 9)]  # within a sliding window, too
-LINEAR = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2"]
+LINEAR = ["llama", "gpt2", "neox", "mistral", "gemma2", "qwen2", "olmo"]
 
 
 def _score(record: Any, layer: int, head: int, query: int, key: int) -> float:
@@ -63,11 +63,12 @@ def test_components_add_up_to_the_score(
     assert found.names == ("embedding", *parts, "bias")
 
 
+@pytest.mark.parametrize("family", ["llama", "olmo"])  # RMSNorm, and a LayerNorm of its own
 def test_a_component_is_what_its_vector_gives_through_frozen_norm_and_projection(
-    tiny_lm: Callable[..., LanguageModel],
+    tiny_lm: Callable[..., LanguageModel], family: str
 ) -> None:
     """Written with nothing but the model's weights and torch."""
-    lm = tiny_lm("llama")
+    lm = tiny_lm(family)
     record = liw.attention(lm, TEXT)
     model, (i, j), head = lm.model.model, (8, 2), 3
     ids = torch.tensor([[t.id for t in record.tokens]])
@@ -82,11 +83,17 @@ def test_a_component_is_what_its_vector_gives_through_frozen_norm_and_projection
             "layer 0 attention": attended[0],
             "layer 0 MLP": (states[1] - states[0] - attended)[0],
         }
-        norm = second.input_layernorm
-        size = (states[1][0].pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
+        centred = family == "olmo"
+        stream, epsilon = states[1][0], 1e-5 if centred else 1e-6
+        weight = 1 if centred else second.input_layernorm.weight
+
+        def about_mean(vectors: torch.Tensor) -> torch.Tensor:
+            return vectors - vectors.mean(-1, keepdim=True) if centred else vectors
+
+        size = (about_mean(stream).pow(2).mean(-1, keepdim=True) + epsilon).rsqrt()
 
         def projected(vectors: torch.Tensor, matrix: torch.Tensor, which: int) -> torch.Tensor:
-            through = (vectors * size * norm.weight) @ matrix.T
+            through = (about_mean(vectors) * size * weight) @ matrix.T
             split = through.reshape(len(vectors), -1, 8)[:, which]
             half = torch.cat([-split[:, 4:], split[:, :4]], -1)
             return split * cos[0] + half * sin[0]
@@ -103,6 +110,16 @@ def test_a_component_is_what_its_vector_gives_through_frozen_norm_and_projection
             assert found.key[at] == pytest.approx(float(by_key) * attention.scaling, abs=1e-5)
             assert found.query[at] == pytest.approx(float(by_query) * attention.scaling, abs=1e-5)
         assert found.query[-1] == found.key[-1] == 0
+
+
+def test_halves_are_split_within_their_precision(
+    tiny_model: Callable[..., Any], tokenizer: Any
+) -> None:
+    model = tiny_model("llama").to(torch.bfloat16)
+    record = liw.attention(liw.wrap(model, tokenizer), TEXT)
+    found = record.components(1, 2, 9, 9)
+    size = np.abs(record.split(1, 2, 9, 9).dimensions).sum()
+    assert abs(found.query.sum() - found.score) <= 0.06 * size
 
 
 def test_of_the_default_model_too(lm: LanguageModel) -> None:

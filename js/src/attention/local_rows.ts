@@ -85,19 +85,28 @@ function rough(
     return bias ? capped + (bias[key - query + queries - 1] as number) : capped;
   }
 
-  function scores(query: number, low: number, high: number, into: Float32Array): void {
-    into.fill(0, low, high);
+  const found = new Float64Array(keys);
+
+  /** Two dimensions at a time: half the reading and writing. */
+  function scores(query: number, low: number, high: number): void {
+    found.fill(0, low, high);
     for (let r = 0; r < rank; r++) {
-      const factor = q[r * queries + query] as number;
-      if (factor === 0) continue;
+      const one = q[r * queries + query] as number;
+      if (one === 0) continue;
       const at = r * keys;
+      let next = r + 1;
+      while (next < rank && q[next * queries + query] === 0) next++;
+      const other = next < rank ? (q[next * queries + query] as number) : 0;
+      const by = other === 0 ? at : next * keys;
       for (let key = low; key < high; key++) {
-        into[key] = (into[key] as number) + factor * (k[at + key] as number);
+        found[key] =
+          (found[key] as number) + one * (k[at + key] as number) + other * (k[by + key] as number);
       }
+      r = next;
     }
     if (softcap !== null || bias) {
       for (let key = low; key < high; key++) {
-        into[key] = shaped(into[key] as number, query, key);
+        found[key] = shaped(found[key] as number, query, key);
       }
     }
   }
@@ -110,15 +119,15 @@ function rough(
   function fill(query: number, into: Float32Array): readonly [number, number] {
     const low = first[query] as number;
     const high = stop[query] as number;
-    scores(query, low, high, into);
+    scores(query, low, high);
     let top = sink ?? Number.NEGATIVE_INFINITY;
     for (let key = low; key < high; key++) {
-      const score = into[key] as number;
+      const score = found[key] as number;
       if (score > top && open(query, key)) top = score;
     }
     let sum = sink === undefined ? 0 : Math.exp(sink - top);
     for (let key = low; key < high; key++) {
-      const weight = open(query, key) ? Math.exp((into[key] as number) - top) : 0;
+      const weight = open(query, key) ? Math.exp((found[key] as number) - top) : 0;
       into[key] = weight;
       sum += weight;
     }
@@ -166,10 +175,7 @@ function rough(
       if ((shares[query] as number) < 0) fill(query, spare);
       let score = 0;
       for (let r = 0; r < rank; r++) {
-        // Rounded as a row's are, so that one weight has one value.
-        score = Math.fround(
-          score + (q[r * queries + query] as number) * (k[r * keys + key] as number),
-        );
+        score += (q[r * queries + query] as number) * (k[r * keys + key] as number);
       }
       const guess =
         Math.exp(shaped(score, query, key) - (tops[query] as number)) / (sums[query] as number);
