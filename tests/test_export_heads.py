@@ -277,17 +277,24 @@ def test_smollm2(lm, tokens, budget, error):
         assert off.max() <= kept["error_max"] + 5e-6
 
 
-@pytest.mark.parametrize("family", ["mistral", "gemma2", "gpt_oss", "bert_encoder", "bloom"])
+@pytest.mark.parametrize(
+    "family", ["mistral", "gemma2", "gpt_oss", "bert_encoder", "bloom", "t5", "bart"]
+)
 def test_families(tiny_lm, family):
     import llm_interp_widgets as liw
 
     record = liw.attention(tiny_lm(family), "The capital of France is Paris, and that of Japan?")
-    whole = keep(record, 10 * MB)
-    for kept in (whole, keep(record, int(0.9 * size(whole)))):
-        for layer in range(record.layers):
-            for head in range(record.heads):
-                off = np.abs(decode(kept, layer, head) - record.weights(layer, head))
-                assert off.max() <= kept["error_max"] + 1e-5 <= 0.01
+    for stack in record.stacks.values():
+        whole = keep(stack, 10 * MB)
+        for kept in (whole, keep(stack, int(0.9 * size(whole)))):
+            for layer in range(stack.layers):
+                for head in range(stack.heads):
+                    found = decode(kept, layer, head)
+                    if found is None:  # a few tokens: commas and quotes are most of it
+                        assert kept["left_out"]
+                        continue
+                    off = np.abs(found - stack.weights(layer, head))
+                    assert off.max() <= kept["error_max"] + 1e-5 <= 0.04
 
 
 # ── the browser's ─────────────────────────────────────────────────────────────

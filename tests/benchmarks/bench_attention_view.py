@@ -15,10 +15,10 @@ import re
 import statistics
 import sys
 import time
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter
 from importlib.metadata import version
-from itertools import cycle, islice, pairwise
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -92,7 +92,7 @@ CLICKED = """(drawn) => {
     document.addEventListener("click", begin, { capture: true, once: true });
   });
 }"""
-FRAME = "() => new Promise((done) => requestAnimationFrame(() => done()))"
+CATEGORIES = ["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"]
 FCP = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 SEEN = """() => {
   if (DRAWN && window.seen === undefined) {
@@ -108,32 +108,33 @@ SEEN = """() => {
 
 @pytest.fixture(scope="module")
 def table(report, browser):
-    """Return ``table(title, columns)``, which returns ``row(cells)``; the machine comes first."""
+    """Return ``table(title, columns)``, which returns ``row(cells)``; all are written at the end."""
     packages = ("torch", "transformers", "jupyterlab", "anywidget", "playwright")
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    report(
-        [
-            "\n## The browser of heads\n",
-            f"{model[1] if model else platform.processor()}, {os.cpu_count()} cores (load "
-            f"{os.getloadavg()[0]:.1f}), {torch.get_num_threads()} thread(s) for the kernel; "
-            f"Python {platform.python_version()}, Chromium {browser.version}, "
-            + ", ".join(f"{name} {version(name)}" for name in packages)
-            + f". SmolLM2-135M, {LAYERS} × {HEADS} heads; the README, repeated.",
-        ]
-    )
-    begun = set()
+    tables = {}
 
     def start(title, columns):
+        lines = tables.setdefault(
+            title, [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        )
+
         def row(*cells):
-            if title not in begun:
-                begun.add(title)
-                head = f"| {' | '.join(columns)} |"
-                report([f"\n### {title}\n", head, "|---" * len(columns) + "|"])
-            report([f"| {' | '.join(map(str, cells))} |"])
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+            print(lines[-1], flush=True)
 
         return row
 
-    return start
+    yield start
+    machine = (
+        f"{model[1] if model else platform.processor()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} thread(s) for the kernel; Python {platform.python_version()}, "
+        f"Chromium {browser.version}, {', '.join(f'{name} {version(name)}' for name in packages)}. "
+        f"SmolLM2-135M, {LAYERS} × {HEADS} heads; the README, repeated. Load: tasks that wanted a "
+        "core in the last minute, these included."
+    )
+    report(["\n## The browser of heads\n", machine])
+    for title, lines in tables.items():
+        report([f"\n### {title}\n", *lines])
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,10 @@ def ids_of(lm):
 
 def megabytes(size):
     return f"{size / 1e6:,.2f}" if size < 1e8 else f"{size / 1e6:,.0f}"
+
+
+def load():
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def opened(page):
@@ -171,7 +176,7 @@ def zoom(page):
     page.keyboard.down("Control")
     for i in range(views.MOVES):
         page.mouse.wheel(0, -40 if i // 10 % 2 == 0 else 40)
-        page.evaluate(FRAME)
+        page.wait_for_timeout(16)
     page.keyboard.up("Control")
 
 
@@ -192,19 +197,24 @@ def middle(page):
 
 
 def worked(page, work):
-    """Return milliseconds that the main thread worked in each frame, whatever at."""
+    """Return milliseconds that the main thread was busy in each frame, by the clock and in CPU.
+
+    Whatever it did counts: a frame is what comes after one commit and up to the next.
+    """
     browser = page.context.browser
-    browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
+    browser.start_tracing(page=page, categories=CATEGORIES)
     work(page)
     events = json.loads(browser.stop_tracing())["traceEvents"]
-    frames = [e for e in events if e["name"] == "BeginMainThreadFrame"]
-    thread, _ = Counter((e["pid"], e["tid"]) for e in frames).most_common(1)[0]
-    starts = sorted(e["ts"] for e in frames if (e["pid"], e["tid"]) == thread)
-    spent = [0.0] * (len(starts) + 1)
+    commits = [event for event in events if event["name"] == "Commit"]
+    (thread, count), *_ = Counter((e["pid"], e["tid"]) for e in commits).most_common(1)
+    ends = sorted(e["ts"] for e in commits if (e["pid"], e["tid"]) == thread)
+    wall, cpu = [0.0] * (count + 1), [0.0] * (count + 1)
     for event in events:
-        if (event["pid"], event["tid"]) == thread and event["name"].endswith("RunTask"):
-            spent[bisect_right(starts, event["ts"])] += event.get("dur", 0) / 1e3
-    return sorted(spent[1:])
+        if event["name"] == "RunTask" and (event["pid"], event["tid"]) == thread:
+            frame = bisect_left(ends, event["ts"])
+            wall[frame] += event.get("dur", 0) / 1e3
+            cpu[frame] += event.get("tdur", 0) / 1e3
+    return sorted(wall[1:-1]), sorted(cpu[1:-1])
 
 
 def spread(values):
@@ -218,31 +228,33 @@ def spread(values):
 
 
 class Traffic:
-    """Bytes that a page gets from its kernel, and how many of them are source code of views."""
+    """Bytes that a page gets from its kernel, by what they are for."""
 
     def __init__(self, page):
-        self.clear()
+        self.bytes = Counter()
         page.on("websocket", self._follow)
-
-    def clear(self):
-        self.all = self.code = 0
 
     def _follow(self, socket):
         if "/channels" in socket.url:
             socket.on("framereceived", self._receive)
 
     def _receive(self, frame):
-        self.all += len(frame)
-        if isinstance(frame, str):
-            return
-        count = int.from_bytes(frame[:8], "little")  # v1.kernel.websocket.jupyter.org
-        ends = [int.from_bytes(frame[8 * i : 8 * i + 8], "little") for i in range(1, count + 1)]
-        parts = [frame[a:b] for a, b in pairwise(ends)]
-        data = json.loads(parts[4]).get("data", {})
-        if "_esm" in data.get("state", {}):
-            self.code += len(json.dumps(data["state"]["_esm"]))
-        if data.get("content", {}).get("type") == "part":
-            self.code += sum(map(len, parts[5:]))
+        kind, code = "rest", 0
+        if isinstance(frame, bytes):
+            count = int.from_bytes(frame[:8], "little")  # v1.kernel.websocket.jupyter.org
+            ends = [int.from_bytes(frame[8 * i : 8 * i + 8], "little") for i in range(1, count + 1)]
+            data = json.loads(frame[ends[4] : ends[5]]).get("data", {})
+            state, message = data.get("state"), data.get("content", {}).get("type")
+            if message == "part":
+                kind = "code"
+            elif state is not None:
+                kind, code = "traits", len(json.dumps(state.get("_esm", "")))
+            elif message in ("drawn", "scored"):
+                kind = "pictures"
+            elif message == "answer":
+                kind = "the first head"
+        self.bytes["code"] += code
+        self.bytes[kind] += len(frame) - code
 
 
 @pytest.mark.parametrize("tokens", SIZES)
@@ -254,32 +266,34 @@ def test_in_jupyterlab(lab, table, ids_of, tokens):
     lab.command("notebook:run-cell-and-select-next")
     lab.until("print('ids' in globals())", "True", 120)
     lab.page.evaluate(MARK, [OVERVIEW, LAYERS])
-    traffic.clear()
+    traffic.bytes.clear()
     lab.command("notebook:run-cell-and-select-next")
     lab.page.wait_for_function("() => window.marks.exact", timeout=600_000)
-    received, code = traffic.all, traffic.code
+    received = Counter(traffic.bytes)
     begun, returned = map(float, lab.python("print(begun, returned)").split())
     marks = lab.page.evaluate("window.marks")
     after = [marks[name] / 1e3 - returned for name in ("first", "sampled", "exact")]
     lab.page.locator(f"{MATRIX}[data-missing='0']").wait_for()
     table(
         "In JupyterLab: until the overview is complete, and until a head is open",
-        ("tokens", "MB received", "of it code", "attend, s", "first pictures after, s",
-         "all sampled, s", "all exact, s", "a head open, ms: median of 10 (longest)"),
+        ("tokens", "MB received", "of it", "attend, s", "first pictures after, s",
+         "all sampled, s", "all exact, s", "a head open, ms: median of 10 (longest)", "load"),
     )(
-        f"{tokens:,}", megabytes(received), megabytes(code), f"{returned - begun:.2f}",
-        *(f"{seconds:.2f}" for seconds in after), opened(lab.page),
+        f"{tokens:,}", megabytes(received.total()),
+        ", ".join(f"{kind} {megabytes(size)}" for kind, size in received.most_common()),
+        f"{returned - begun:.2f}", *(f"{seconds:.2f}" for seconds in after), opened(lab.page),
+        load(),
     )  # fmt: skip
     row = table(
         "Its matrix while it moves: median / p95 / longest, ms (between frames, a display of "
         "60 Hz shows nothing below 16.7)",
-        ("tokens", "what", "between frames", "tasks over 50 ms", "main thread busy, a frame",
-         "frames"),
+        ("tokens", "what", "between frames", "tasks over 50 ms", "main thread busy a frame",
+         "of it CPU", "frames", "load"),
     )  # fmt: skip
     for what, work in {"zoom": zoom, "drag": drag}.items():
         between, slow = views.recorded(lab.page, lambda work=work: work(lab.page))
-        spent = worked(lab.page, work)
-        row(f"{tokens:,}", what, between, slow, spread(spent), len(spent))
+        wall, cpu = worked(lab.page, work)
+        row(f"{tokens:,}", what, between, slow, spread(wall), spread(cpu), len(wall), load())
 
 
 # ── 2. the file ───────────────────────────────────────────────────────────────
@@ -301,10 +315,11 @@ def test_exported(lm, offline, tmp_path, table, ids_of, tokens):
     table(
         "As one file, opened under file:// with the network cut",
         ("tokens", "MB", "to export, s", "first paint, ms", "overview drawn, ms",
-         "a head open, ms: median of 10 (longest)", "largest error", "left out"),
+         "a head open, ms: median of 10 (longest)", "largest error", "left out", "load"),
     )(
-        f"{tokens:,}", megabytes(path.stat().st_size), f"{seconds:.1f}", f"{page.evaluate(FCP):.0f}",
-        f"{drawn:.0f}", opened(page), f"{kept['error_max']:.1e}", kept["left_out"] or "–",
+        f"{tokens:,}", megabytes(path.stat().st_size), f"{seconds:.1f}",
+        f"{page.evaluate(FCP):.0f}", f"{drawn:.0f}", opened(page), f"{kept['error_max']:.1e}",
+        kept["left_out"] or "–", load(),
     )  # fmt: skip
     widget.close()
 
