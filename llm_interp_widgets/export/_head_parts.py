@@ -9,16 +9,18 @@ a step of 1/levels, rounding aside.
 
 from __future__ import annotations
 
+import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from llm_interp_widgets.export._head_rules import CELLS, Exact, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from jaxtyping import Bool, Float, Int, UInt8
     from numpy import ndarray
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from llm_interp_widgets import wire
     from llm_interp_widgets.export._head_rules import Piece, Rule
 
+T = TypeVar("T")
+R = TypeVar("R")
 EXACT = 65535
 _WORTH = 2.0  # a dimension is kept if it adds more to the scores' variance than its own noise …
 _DEAD = 0.42  # … and a number is rounded up from 1 - this: zeros are cheap
@@ -358,3 +362,9 @@ class Opened:
         value[row, column] = rough[row, column] + self.steps[head][which] * step
         value[value > 1 + step] -= 256 * step
         return np.where(said, value.clip(0, 1), _shared(rough, value, said))
+
+
+def side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Do the same work for every item, on all cores: most of it lets others compute meanwhile."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return [*pool.map(work, items)]

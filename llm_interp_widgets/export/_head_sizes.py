@@ -10,6 +10,7 @@ coarsest do not fit.
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from llm_interp_widgets.export._head_parts import (
     modulo,
     on_page,
     popular,
+    side_by_side,
     written,
 )
 from llm_interp_widgets.export._head_rules import Exact
@@ -54,7 +56,7 @@ class Fineness:
     def fit(self) -> tuple[int, list[Part | None]]:
         """Return levels and parts."""
         if self._sparse(FINE).sum() <= _HOPELESS * self.left:
-            guesses = [_guess(piece, FINE, OPTIONS) for piece in self.pieces]
+            guesses = side_by_side(lambda piece: _guess(piece, FINE, OPTIONS), self.pieces)
             sizes, errors = (np.array(one) for one in zip(*guesses, strict=True))
             found = self._spend(sizes, errors)
             if found is not None:
@@ -64,7 +66,7 @@ class Fineness:
     def _sparse(self, levels: int) -> Float[ndarray, " piece"]:
         """Estimate sizes of sparse tables."""
         if levels not in self._known:
-            sizes = [_guess(piece, levels, [None])[0][0] for piece in self.pieces]
+            sizes = side_by_side(lambda p: _guess(p, levels, [None])[0][0], self.pieces)
             self._known[levels] = np.array(sizes)
         return self._known[levels]
 
@@ -76,11 +78,14 @@ class Fineness:
         left = float(self.left)
         while True:
             chosen = _allocated(sizes, errors, left)
-            for number, option in enumerate(chosen):
-                if (number, option) not in made:
-                    made[number, option] = encode(self.pieces[number], OPTIONS[option], FINE)
+            missing = [pair for pair in enumerate(chosen.tolist()) if pair not in made]
+            parts = side_by_side(
+                lambda pair: encode(self.pieces[pair[0]], OPTIONS[pair[1]], FINE), missing
+            )
+            made |= zip(missing, parts, strict=True)
+            for number, option in enumerate(chosen.tolist()):
                 sizes[number, option] = on_page(made[number, option].data)
-            found = [made[number, option] for number, option in enumerate(chosen)]
+            found = [made[pair] for pair in enumerate(chosen.tolist())]
             over = sum(on_page(part.data) for part in found) / self.left
             if over <= 1:
                 return found
@@ -96,7 +101,8 @@ class Fineness:
             at = bisect_left(LEVELS, -room, at, key=lambda n: -self._sparse(n).sum())
             if at == len(LEVELS):
                 return LEVELS[-1], self._chosen(LEVELS[-1])
-            found: list[Part | None] = [encode(p, None, LEVELS[at]) for p in self.pieces]
+            sparsely = partial(encode, noise=None, levels=LEVELS[at])
+            found: list[Part | None] = [*side_by_side(sparsely, self.pieces)]
             total = sum(on_page(part.data) for part in found if part)
             if total <= self.left:
                 return LEVELS[at], found

@@ -25,6 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from llm_interp_widgets.export._head_parts import EXACT, Opened, on_page, tables
 from llm_interp_widgets.export._head_rules import Exact, HeadSource, Layers, Rule, RuleSource
@@ -53,10 +54,15 @@ def keep(heads: HeadSource, budget: int, first: Sequence[tuple[int, int]] = ()) 
         budget: Characters on the page that this may take, e.g. 10 million.
         first: (layer, head) of those that are left out last.
     """
+    # Products are small and many: threads that share one wait for each other longer than it takes.
+    with threadpool_limits(1, "blas"):
+        return _kept(heads, budget, set(first))
+
+
+def _kept(heads: HeadSource, budget: int, asked: set[tuple[int, int]]) -> wire.KeptHeads:
     of = Layers(heads)
     left = budget - sum(on_page(rule["data"]) for rule in of.rules)
     pieces = [*of.pieces()]
-    asked = set(first)
     pinned = [any((p.layer, p.head + h) in asked for h in range(p.heads)) for p in pieces]
     found, levels = tables(pieces, left), EXACT
     encoding: Literal["tables", "scores"] = "tables" if found else "scores"

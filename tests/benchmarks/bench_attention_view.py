@@ -108,7 +108,7 @@ SEEN = """() => {
 
 @pytest.fixture(scope="module")
 def table(report, browser):
-    """Return ``table(title, columns)``, which returns ``row(cells)``; all are written at the end."""
+    """Return ``table(title, columns)``, which returns ``row(cells)``; written at the end."""
     packages = ("torch", "transformers", "jupyterlab", "anywidget", "playwright")
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     tables = {}
@@ -176,7 +176,6 @@ def zoom(page):
     page.keyboard.down("Control")
     for i in range(views.MOVES):
         page.mouse.wheel(0, -40 if i // 10 % 2 == 0 else 40)
-        page.wait_for_timeout(16)
     page.keyboard.up("Control")
 
 
