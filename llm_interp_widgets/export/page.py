@@ -165,6 +165,24 @@ def write_page(path: str | os.PathLike[str], html: str, *, overwrite: bool = Fal
     Raises:
         ExportError: The file is there, or cannot be written.
     """
+    target = check_place(path, overwrite=overwrite)
+    try:
+        _put(target, html.encode("utf-8", "replace"), overwrite=overwrite)
+    except FileExistsError as error:
+        raise _occupied(target) from error
+    except OSError as error:
+        raise ExportError(
+            f"{target} cannot be written ({error.strerror or error}); choose another folder."
+        ) from error
+    return target
+
+
+def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Return where a page would be written.
+
+    Raises:
+        ExportError: The file is there, or its folder is not.
+    """
     target = Path(path).expanduser()
     if target.is_dir():
         raise ExportError(f"{target} is a folder; give the name of a file in it.")
@@ -174,14 +192,6 @@ def write_page(path: str | os.PathLike[str], html: str, *, overwrite: bool = Fal
         )
     if target.exists() and not overwrite:
         raise _occupied(target)
-    try:
-        _put(target, html.encode("utf-8", "replace"), overwrite=overwrite)
-    except FileExistsError as error:
-        raise _occupied(target) from error
-    except OSError as error:
-        raise ExportError(
-            f"{target} cannot be written ({error.strerror or error}); choose another folder."
-        ) from error
     return target
 
 

@@ -16,7 +16,7 @@ from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ParameterError, ResultError, nearest
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.heads import keep
-from llm_interp_widgets.export.page import View, render_page, write_page
+from llm_interp_widgets.export.page import View, check_place, render_page, write_page
 from llm_interp_widgets.jobs import Errand, submit
 from llm_interp_widgets.widgets import _kernel
 from llm_interp_widgets.widgets._desk import Desk
@@ -202,8 +202,9 @@ class AttentionBrowser(PageWidget):
             path: Where to.
             title: Of the page.
             overwrite: Replace a file that is there.
-            budget: Bytes that heads may take in the file. What does not fit is left out, heads on
-                the shelf last, and the view says so.
+            budget: Bytes of the whole file. What does not fit is left out, heads on the shelf
+                last, and the view says so; the overview and the view itself, about 0.3 MB and
+                up to 1 MB of pictures, always stay.
 
         Raises:
             ClosedWidgetError: The widget was closed.
@@ -212,9 +213,11 @@ class AttentionBrowser(PageWidget):
         """
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
             raise ParameterError(f"budget={budget!r} must be a whole number of bytes, 0 or above.")
-        return write_page(
-            path, render_page([self._frozen(budget)], title or self.heading), overwrite=overwrite
-        )
+        check_place(path, overwrite=overwrite)  # before what takes long
+        name = title or self.heading
+        bare = len(render_page([self._with([])], name).encode())
+        page = render_page([self._with(self._kept(max(0, budget - bare)))], name)
+        return write_page(path, page, overwrite=overwrite)
 
     def view(self) -> View:
         """Return the frozen view with every head that fits into 10 MB; see ``to_html``.
@@ -222,13 +225,16 @@ class AttentionBrowser(PageWidget):
         Raises:
             ClosedWidgetError: The widget was closed.
         """
-        return self._frozen(BUDGET)
+        return self._with(self._kept(BUDGET))
 
-    def _frozen(self, budget: int) -> View:
+    def _with(self, kept: list[dict[str, Any]]) -> View:
         frozen = super().view()
+        return View(frozen.bundle, dict(frozen.state) | {"kept": kept}, _PARTS, "attention_kernel")
+
+    def _kept(self, budget: int) -> list[dict[str, Any]]:
         pinned = [(*one, self._texts.names[0])[:3] for one in self.selected_heads]
         whole = max(1, sum(_size(one) for one in self._texts.records))  # 0: all were closed
-        kept = []
+        kept: list[dict[str, Any]] = []
         for name, record in zip(self._texts.names, self._texts.records, strict=True):
             first = [(layer, head) for layer, head, stack in pinned if stack == name]
             if name == self.stack and min(self.head) >= 0:
@@ -237,7 +243,7 @@ class AttentionBrowser(PageWidget):
                 kept.append(dict(keep(record, budget * _size(record) // whole, first)))
             except ResultError as error:  # the record was closed: the overview is all there is
                 kept.append({"left_out": str(error)})
-        return View(frozen.bundle, dict(frozen.state) | {"kept": kept}, _PARTS, "attention_kernel")
+        return kept
 
     def _settle(self) -> None:
         self.wait()
