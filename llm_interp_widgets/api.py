@@ -108,6 +108,10 @@ def attend(
 
     if isinstance(lm, AttentionRecord) != (prompt is None):
         raise ParameterError("Pass a model and a prompt, attend(lm, prompt), or attend(record).")
+    if prompt is None and (target is not None or row is not None):
+        raise ParameterError(
+            "A record has its target and its row already: attend(attention(lm, prompt, target))."
+        )
     AttentionBrowser.check(traits)
     shown = record(lm if prompt is None else prompt)
     if "stack" in traits:

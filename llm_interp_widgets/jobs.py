@@ -3,10 +3,10 @@
 What comes in: a generator of partials. What goes out: a merged picture at any time, and a
 result at the end. An ``Errand`` is a job without either: work in steps.
 
-Guarantees: one worker a device, jobs in order of arrival; ``cancel`` takes effect at the
-next batch and keeps what is there; whatever a method raises is kept and raised again in
-``result``; an observer that fails stops neither the job nor other observers, and its
-exception is raised in ``result``. Knows neither Jupyter nor torch.
+Guarantees: one worker a device, jobs in order of arrival, errands while no job waits;
+``cancel`` takes effect at the next batch and keeps what is there; whatever a method raises is
+kept and raised again in ``result``; an observer that fails stops neither the job nor other
+observers, and its exception is raised in ``result``. Knows neither Jupyter nor torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 import traceback
 import uuid
 import weakref
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -124,6 +124,8 @@ class Errand:
             try:
                 if done is not None:
                     done(status)
+            except Exception as caught:  # noqa: BLE001 - it must not end the worker
+                self.error = self.error or caught
             finally:
                 self._finished.set()
 
@@ -132,6 +134,7 @@ class Errand:
             return "cancelled"
         with closing(self._steps()) as steps:  # type: ignore[type-var]
             for _ in steps:
+                _let_jobs_pass()
                 if self._stop.is_set():
                     return "cancelled"
         return "done"
@@ -279,6 +282,23 @@ class _Worker(threading.Thread):
         while (job := self.jobs.get()) is not None:
             run_here(job)
             del job  # the queue may stay empty for hours: hold no result meanwhile
+
+
+def _let_jobs_pass() -> None:
+    """Run what waits for this worker and is no errand: nobody waits for a picture to be exact."""
+    worker = threading.current_thread()
+    if not isinstance(worker, _Worker):
+        return
+    others: list[Errand | None] = []
+    with suppress(queue.Empty):
+        while True:
+            job = worker.jobs.get_nowait()
+            if isinstance(job, Job):
+                run_here(job)
+            else:
+                others.append(job)
+    for other in others:
+        worker.jobs.put(other)
 
 
 _workers: dict[str, _Worker] = {}

@@ -195,8 +195,8 @@ def tiny_model() -> Callable[..., PreTrainedModel]:
 
     Families: llama (grouped queries), gpt2, neox, mistral (sliding window), gemma2 (soft cap),
     qwen2; bert (a classifier of three labels); bert_mlm, roberta_mlm and electra_mlm (masked
-    language models); bert_encoder; t5 and bart (encoder-decoders); gpt_oss (sinks); olmo (a LayerNorm of its own); bloom
-    (attention of its own); mamba (none); vit (reads images).
+    language models); bert_encoder; t5 and bart (encoder-decoders); gpt_oss (sinks); olmo (a
+    LayerNorm of its own); bloom (attention of its own); mamba (none); vit (reads images).
     """
     import torch
     import transformers

@@ -12,7 +12,7 @@ import pytest
 
 from llm_interp_widgets import jobs
 from llm_interp_widgets.errors import CancelledJobError
-from llm_interp_widgets.jobs import Job, submit
+from llm_interp_widgets.jobs import Errand, Job, submit
 from llm_interp_widgets.results.partial import Partial
 
 
@@ -236,7 +236,7 @@ def test_a_script_that_ends_in_the_middle_of_a_job_ends_well(tmp_path):
 
     code = (
         "import threading, torch\n"
-        "from llm_interp_widgets.jobs import Job, submit\n"
+        "from llm_interp_widgets.jobs import Errand, Job, submit\n"
         "def run(stop):\n"
         "    while not stop.is_set():\n"
         "        torch.ones(300, 300) @ torch.ones(300, 300)\n"
@@ -264,3 +264,39 @@ def test_a_generator_is_closed_on_cancel():
     job.cancel()
     job.wait(5)
     assert closed.is_set()
+
+
+def test_a_job_does_not_wait_for_an_errand_to_end():
+    going, enough, place = threading.Event(), threading.Event(), device()
+
+    def steps():
+        while not enough.is_set():
+            going.set()
+            time.sleep(0.01)
+            yield
+
+    errands = [submit(Errand(steps), place) for _ in range(2)]
+    assert going.wait(5)
+    found = submit(make(three), place).result(5)
+    assert found.status == "done"
+    assert not any(errand.finished for errand in errands)
+    enough.set()
+    assert all(errand.wait(5) for errand in errands)
+
+
+def test_an_errand_whose_end_cannot_be_told_does_not_end_the_worker():
+    def step():
+        yield
+
+    def broken(_status):
+        raise OSError("the line is dead")
+
+    place = device()
+    first = submit(Errand(step, broken), place)
+    assert first.wait(5)
+    worker = jobs._workers[place]
+    second = submit(Errand(step), place)
+    assert second.wait(5)
+    assert isinstance(first.error, OSError)
+    assert worker.is_alive()
+    assert second.error is None

@@ -1,5 +1,6 @@
 import { deflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import { answersFrom } from "../src/attention/answers";
 import { axisOf, edgesOf, levelOf, shown, tilesOf, windowSize } from "../src/attention/axes";
 import { type Answer, Board, type Text, wantOf } from "../src/attention/board";
 import { codeOf, difference, painted, ramp, strength, WEIGHTS } from "../src/attention/ramp";
@@ -122,6 +123,13 @@ describe("ranking", () => {
   });
 });
 
+it("a page whose record was closed says that no head is in it", async () => {
+  const answer = answersFrom(() => [{ left_out: "This record was closed." }]);
+  await expect(answer(wantOf("row", HEAD))).rejects.toThrow(
+    "No head is in this file. This record was closed.",
+  );
+});
+
 describe("the board", () => {
   it("says it is there, and reads what the trait holds", async () => {
     const model = new KernelModel(browserTraits());
@@ -187,6 +195,70 @@ describe("the board", () => {
     model.emit("msg:custom", { ...answer, error }, []);
     expect(heard).toHaveLength(2);
     expect(board.known(want)).toBeUndefined();
+  });
+
+  /** Answers the board's last question, every want with so many bytes. */
+  function reply(model: KernelModel, size = 4): void {
+    const { view, id, wants } = model.sent.at(-1) as { view: string; id: number; wants: unknown[] };
+    const answer = { type: "answer", view, id, error: null, said: {} };
+    wants.forEach((_, want) => {
+      model.emit("msg:custom", { ...answer, want }, [new DataView(new ArrayBuffer(size))]);
+    });
+  }
+
+  it("keeps what is looked at, however much is asked besides, and not more than it may", () => {
+    const model = new KernelModel(browserTraits());
+    const board = new Board(model);
+    const tile = wantOf("grid", HEAD, { rows: [0, 1], cols: [0, 1] });
+    const rows = Array.from({ length: 700 }, (_, a) => wantOf("row", HEAD, { a }));
+    board.ask("matrix", [tile], () => {});
+    reply(model);
+    for (const row of rows) {
+      expect(board.known(tile)).toBeDefined(); // as a matrix that is drawn again does
+      board.ask("row", [row], () => {});
+      reply(model);
+    }
+    expect(rows.filter((row) => board.known(row)).length).toBeLessThan(600);
+    for (const row of rows.slice(0, 30)) {
+      board.ask("large", [{ ...row, layer: 0 }], () => {});
+      reply(model, 2 ** 20);
+    }
+    const large = rows.slice(0, 30).filter((row) => board.known({ ...row, layer: 0 }));
+    expect(large.length).toBeLessThanOrEqual(24);
+    expect(large.at(-1)).toBe(rows[29]);
+  });
+
+  it("tells pieces apart that differ only in between", () => {
+    const model = new KernelModel(browserTraits());
+    const board = new Board(model);
+    const [one, other] = [35, 20].map((edge) =>
+      wantOf("grid", HEAD, { rows: [0, 10, edge, 50], cols: [0, 1] }),
+    );
+    board.ask("matrix", one ? [one] : [], () => {});
+    reply(model);
+    expect(one && board.known(one)).toBeDefined();
+    expect(other && board.known(other)).toBeUndefined();
+  });
+
+  it("tells the kernel where nothing is looked at any more", () => {
+    const model = new KernelModel(browserTraits());
+    const board = new Board(model);
+    board.ask("row", [wantOf("row", HEAD)], () => {});
+    board.ask("row", [], () => {});
+    expect(model.sent.at(-1)).toMatchObject({ type: "ask", slot: "row", wants: [] });
+    const sent = model.sent.length;
+    board.ask("row", [], () => {});
+    expect(model.sent).toHaveLength(sent);
+  });
+
+  it("says when a part cannot be loaded", async () => {
+    const model = new KernelModel(browserTraits());
+    const board = new Board(model);
+    const part = board.part("attention_head");
+    model.emit("msg:custom", { type: "part", name: "attention_head" }, [
+      new DataView(new TextEncoder().encode("this is no module").buffer),
+    ]);
+    await expect(part).rejects.toThrow();
   });
 
   it("is empty before a kernel of another protocol", () => {

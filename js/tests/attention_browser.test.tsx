@@ -191,6 +191,42 @@ describe("an open head", () => {
     expect(model.state["selected"]).toBe(2);
   });
 
+  it("tints two texts by a pinned cell: keys by its row, queries by its column", async () => {
+    class Across extends Heads {
+      override bytes({ rows, cols }: Want): unknown[] {
+        const shares = cols.length > rows.length ? [0, 0, 0.5] : [0.1, 0.9];
+        return [new DataView(Uint8Array.from(shares, codeOf).buffer)];
+      }
+    }
+    const traits = browserTraits({ mode: "text", selected: 1, key: 2, stack: "cross" });
+    const subject = traits["subject"] as { texts: unknown[]; stacks: unknown[] };
+    subject.texts.push({ ...(subject.texts[0] as object), tokens: ["x", " y"] });
+    subject.stacks = [{ ...STACK, name: "cross", title: "cross", causal: false, queries: 1 }];
+    model = new Across(traits);
+    el = await draw(widget, model);
+    await settle();
+    const [asking, asked] = [...el.querySelectorAll("[role=listbox]")].map((list) =>
+      [...list.querySelectorAll<HTMLElement>(".liw-heads-mark")].map((mark) => [
+        mark.textContent,
+        mark.dataset["kind"],
+        mark.tabIndex,
+      ]),
+    );
+    expect(asked).toEqual([
+      ["a", undefined, -1],
+      [" b", undefined, -1],
+      [" c", "lowers", 0],
+    ]);
+    expect(asking).toEqual([
+      ["x", "raises", -1],
+      [" y", "raises", 0],
+    ]);
+    const place = el.querySelectorAll("[role=listbox]")[0];
+    await press(place?.querySelector("[data-index='1']") ?? null, "ArrowLeft");
+    const keys = [...el.querySelectorAll<HTMLElement>("[role=listbox]:last-of-type [data-index]")];
+    expect(keys.filter((mark) => mark.tabIndex === 0)).not.toHaveLength(0);
+  });
+
   it("is found by its tokens", async () => {
     await show();
     const input = el.querySelector<HTMLInputElement>("input[type=search]");
@@ -215,6 +251,23 @@ describe("an open head", () => {
       "Layer 1, head 2",
       "First less second: orange where the first gives more",
     ]);
+  });
+
+  it("is compared with another text, seen whole whatever is taken together", async () => {
+    const traits = browserTraits({ mode: "compare", beside: [0, 1, "second"] });
+    const subject = traits["subject"] as { texts: unknown[]; stacks: unknown[] };
+    const tokens = Array.from({ length: 600 }, (_, i) => ` ${i}`);
+    subject.texts.push({ ...(subject.texts[0] as object), tokens });
+    subject.stacks.push({ ...STACK, name: "second", queries: 1, keys: 1 });
+    model = new Heads(traits);
+    el = await draw(widget, model);
+    await settle();
+    expect(el.textContent).toContain("The texts have 3 and 600 pieces");
+    model.set("pieces", "window");
+    await settle();
+    const asked = model.sent as { slot?: string; wants?: Want[] }[];
+    const last = asked.filter(({ slot }) => slot === "second").at(-1);
+    expect(last?.wants?.map(({ rows, cols }) => [rows.length, cols.length])).toEqual([[39, 39]]);
   });
 
   it("says why it attends here, by dimension and by earlier component", async () => {

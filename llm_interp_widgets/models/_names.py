@@ -48,11 +48,11 @@ class InputNames:
         ids: list[int] | None,
         answer: list[int] | None,
         *,
-        pixels: bool,
+        patches: tuple[int, int] | None,
     ) -> None:
         self._text = _named(lm, ids or [])
         self._answer = _named(lm, answer or [])
-        self._pixels = pixels
+        self._patches = patches  # rows and columns of an image, if there is one
 
     def of(
         self, stack: str, queries: int, keys: int
@@ -63,8 +63,8 @@ class InputNames:
         return self._sized(asking, stack, queries), self._sized(keyed, stack, keys)
 
     def _sized(self, known: tuple[Token, ...], stack: str, size: int) -> tuple[Token, ...]:
-        if self._pixels and (stack == "vision" or len(known) != size):
-            return _patches(size)
+        if self._patches and (stack == "vision" or len(known) != size):
+            return _named_patches(size, *self._patches)
         return _fit(known, size)
 
 
@@ -76,12 +76,13 @@ def _named(lm: LanguageModel | None, ids: Sequence[int]) -> tuple[Token, ...]:
     )
 
 
-def _patches(size: int) -> tuple[Token, ...]:
-    """Name patches of a square image; what stands before the square is special."""
-    side = int(size**0.5)
-    before = size - side * side
+def _named_patches(size: int, rows: int, columns: int) -> tuple[Token, ...]:
+    """Name patches of an image; what stands before them is special."""
+    before = size - rows * columns
+    if before < 0 or not rows * columns:  # patches were merged, or are no grid that is known
+        return _fit((), size)
     names = [f"[{'CLS' if n == 0 else f'REG{n}'}]" for n in range(before)]
-    names += [f"row {n // side + 1}, column {n % side + 1}" for n in range(side * side)]
+    names += [f"row {y + 1}, column {x + 1}" for y in range(rows) for x in range(columns)]
     return tuple(Token(name, -1, 0, 0, n < before, position=n) for n, name in enumerate(names))
 
 

@@ -27,8 +27,9 @@ def one(number: int, size: int, what: str) -> int:
     if isinstance(number, bool) or not isinstance(number, int | np.integer):
         raise ParameterError(f"{what}={number!r} must be a whole number.")
     if not -size <= number < size:
+        several = "queries" if what == "query" else f"{what}s"
         raise ParameterError(
-            f"{what}={number} is out of range: there are {size} {what}s, 0 to {size - 1}."
+            f"{what}={number} is out of range: there are {size} {several}, 0 to {size - 1}."
         )
     return int(number) % size
 

@@ -164,11 +164,15 @@ def switched_off(
         readouts: What is read; their values are added.
         heads: By module and the time of its call; none for the model as it is.
     """
-    off: AbstractContextManager[object] = nullcontext()
-    if heads:
-        off = capturing(lm.model, off=heads, keep=False)
-    with off:
-        return torch.stack([lm.scores(inputs, r)[0] for r in readouts]).sum(0)
+
+    def off() -> AbstractContextManager[object]:  # one a pass: calls of a module are counted
+        return capturing(lm.model, off=heads, keep=False) if heads else nullcontext()
+
+    values = []
+    for readout in readouts:
+        with off():
+            values.append(lm.scores(inputs, readout)[0])
+    return torch.stack(values).sum(0)
 
 
 # ── a target and what is likeliest ────────────────────────────────────────────

@@ -29,7 +29,7 @@ from llm_interp_widgets.models.attentions import handed_out
 from llm_interp_widgets.models.capture import bypasses, capturing
 from llm_interp_widgets.models.gradients import differentiable
 from llm_interp_widgets.models.heads import Call
-from llm_interp_widgets.models.language_model import Inputs, Readout
+from llm_interp_widgets.models.language_model import Inputs, Readout, longest
 from llm_interp_widgets.models.masks import Mask
 from llm_interp_widgets.models.memory import free_bytes, out_of_memory
 from llm_interp_widgets.models.visits import untouched
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from llm_interp_widgets.models.again import Asked, Passes
+    from llm_interp_widgets.models.capture import Capture
     from llm_interp_widgets.models.language_model import LanguageModel
     from llm_interp_widgets.models.record import AttentionRecord
     from llm_interp_widgets.text.tokens import Prompt
@@ -146,17 +147,20 @@ def of_inputs(
             f"{name} computes attention outside of transformers' registry; its weights can be "
             "taken from a prompt only: attention(lm, prompt)."
         )
-    if lm is not None and "input_ids" in given:
-        lm.check_length(given["input_ids"].shape[1])
+    if "input_ids" in given:
+        _check_length(model, name, given["input_ids"].shape[1], lm)
     at = {key: v.to(model.device) if isinstance(v, torch.Tensor) else v for key, v in given.items()}
     device = torch.device(model.device)
     with (
         _caught(device, first.shape[1]),
         untouched(model),
         torch.inference_mode(),
-        capturing(model, row=chosen, values=values) as capture,
+        capturing(model, row=chosen, values=values, batch=rows) as capture,
     ):
         model(**at)
+    note = _of_parts(capture, rows)
+    if not capture.calls and note:
+        raise UnsupportedModelError(f"{name} has no attention over a whole input. {note}")
     if not capture.calls:
         raise UnsupportedModelError(f"{name} made no call of attention: there are no weights.")
     info = ModelInfo(name, None, str(model.dtype).removeprefix("torch."), str(model.device))
@@ -166,14 +170,44 @@ def of_inputs(
         lm,
         None if ids is None else ids[chosen].tolist(),
         None if answer is None else answer[chosen].tolist(),
-        pixels="pixel_values" in at,
+        patches=_patches(model, at.get("pixel_values")),
     )
     why = ParameterError(
         "This record is of raw inputs, and nothing was asked of the model. For what a head does "
         "to a target, wrap the model with its tokenizer: attention(lm, prompt, target)."
     )
-    shared = {"prompt": "", "model": info, "passes": NoPasses(why)}
+    shared = {"prompt": "", "model": info, "note": note, "passes": NoPasses(why)}
     return assemble(capture.calls, names.of, shared)
+
+
+def _of_parts(capture: Capture, rows: int) -> str:
+    """Say what was not kept because it attends within windows or crops; empty if nothing."""
+    if not capture.parts:
+        return ""
+    module, parts = next(iter(capture.parts.items()))
+    return (
+        f"{len(capture.parts)} modules, the first being {module}, look at {parts} parts of "
+        f"{rows} inputs, each part by itself; these are not shown."
+    )
+
+
+def _check_length(model: PreTrainedModel, name: str, tokens: int, lm: LanguageModel | None) -> None:
+    if lm is not None:
+        lm.check_length(tokens)
+    elif (limit := longest(model)) is not None and tokens > limit:
+        raise PromptTooLongError(f"This takes {tokens} tokens; {name} reads {limit}. Shorten it.")
+
+
+def _patches(model: PreTrainedModel, pixels: Any) -> tuple[int, int] | None:  # noqa: ANN401
+    """Return rows and columns of patches; (0, 0) for an image whose patches are not known."""
+    if pixels is None:
+        return None
+    config: Any = getattr(model.config, "vision_config", model.config)
+    side = getattr(config, "patch_size", None)
+    if not isinstance(pixels, torch.Tensor) or pixels.ndim != 4 or not side:
+        return 0, 0
+    tall, wide = side if isinstance(side, tuple | list) else (side, side)
+    return pixels.shape[2] // int(tall), pixels.shape[3] // int(wide)
 
 
 # ── passes ────────────────────────────────────────────────────────────────────

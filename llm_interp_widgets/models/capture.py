@@ -52,6 +52,8 @@ class Capture:
 
     Attributes:
         calls: In the order in which the model made them.
+        parts: How many parts of inputs each module was given that got no whole ones, by its name;
+            their calls are not kept.
     """
 
     names: Mapping[int, str]
@@ -61,6 +63,8 @@ class Capture:
     off: Off
     keep: bool
     look: Look | None = None
+    batch: int | None = None
+    parts: dict[str, int] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     times: dict[str, int] = field(default_factory=dict)
     rules: dict[tuple[int, int, bool, int | None], Mask] = field(default_factory=dict)
@@ -89,6 +93,7 @@ def capturing(
     off: Off | None = None,
     keep: bool = True,
     look: Look | None = None,
+    batch: int | None = None,
 ) -> Iterator[Capture]:
     """Keep what the heads of this thread's passes compare; a context manager.
 
@@ -102,9 +107,11 @@ def capturing(
         keep: Whether anything is kept at all, or heads are only switched off.
         look: Called with the name of each module, its queries and its keys, all still in the
             graph; what it raises ends the pass.
+        batch: How many inputs there are. A call of another number is one of windows or crops,
+            of which no one is an input's own.
     """
     names = {id(module): name for name, module in model.named_modules()}
-    capture = Capture(names, row, values, slopes, off or {}, keep, look)
+    capture = Capture(names, row, values, slopes, off or {}, keep, look, batch)
     outer, _here.capture = _here.capture, capture
     try:
         with attention(model, NAME):
@@ -165,7 +172,7 @@ def _attention(
 
 
 def _mask(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - handed on
-    usual = usual_attention(options.get("config")) or "sdpa"
+    usual = _usual_name(options.get("config"))
     known: Any = AttentionMaskInterface._global_mapping  # noqa: SLF001
     return known.get(usual, known["sdpa"])(*args, **options)
 
@@ -174,9 +181,15 @@ AttentionInterface.register(NAME, _attention)
 AttentionMaskInterface.register(NAME, _mask)
 
 
+def _usual_name(config: object) -> str:
+    """Return what the model uses; also for a pass that a switch back overtook on its way here."""
+    known = usual_attention(config) or getattr(config, "_attn_implementation", None)
+    return "sdpa" if known in (None, NAME) else str(known)
+
+
 def _usual(module: torch.nn.Module) -> Any:  # noqa: ANN401 - a function
     eager = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
-    usual = usual_attention(getattr(module, "config", None)) or "sdpa"
+    usual = _usual_name(getattr(module, "config", None))
     if usual == "eager":
         if eager is None:
             raise UnsupportedModelError(
@@ -196,6 +209,9 @@ def _keep(
     options: Mapping[str, Any],
 ) -> None:
     (name, time), (query, key, value, attention_mask) = place, given
+    if capture.batch not in (None, len(query)):
+        capture.parts[name] = len(query)
+        return
     if capture.row >= len(query):
         return
     mask, added = _masked(capture, module, query, key, attention_mask, options)
@@ -216,7 +232,7 @@ def _keep(
         mask=mask,
         bias=known,
         softcap=None if softcap is None else float(softcap),
-        sinks=None if sinks is None else sinks.detach().reshape(-1),
+        sinks=None if sinks is None else sinks.detach().reshape(-1).clone(),  # no view of the model
     )
     rows = capture.rows.get(id(mask))  # whose masks are kept, so that an id stays its own
     if rows is None:
@@ -255,7 +271,7 @@ def _masked(
     flag = options.get("is_causal")
     causal = bool(getattr(module, "is_causal", True) if flag is None else flag) and queries > 1
     if given is None or given.ndim == 2:
-        usual = usual_attention(getattr(module, "config", None))
+        usual = _usual_name(getattr(module, "config", None))
         hidden = usual == "eager" and given is None  # eager knows no flag
         window = options.get("sliding_window") if given is not None or usual != "sdpa" else None
         key_of = queries, keys, causal and not hidden, window

@@ -192,16 +192,12 @@ class LanguageModel:
     @property
     def context_length(self) -> int | None:
         """Longest input in tokens, or ``None`` where there is no limit."""
-        config = self.model.config.get_text_config()
-        names = ["max_position_embeddings", "max_seq_len"]
-        if not hasattr(config, "relative_attention_num_buckets"):
-            names.append("n_positions")  # T5 names the length it was trained at, and reads more
-        limits = [getattr(config, name, None) for name in names]
+        limit = longest(self.model)
         if self.kind in ("classifier", "masked", "encoder"):
-            limits.append(self.tokenizer.model_max_length)
-        limits.append(_learned_positions(self.model))
-        known = [int(n) for n in limits if n and 0 < n < _NO_LIMIT]
-        return min(known) if known else None
+            most = self.tokenizer.model_max_length
+            if most and 0 < most < _NO_LIMIT:
+                return int(most) if limit is None else min(limit, int(most))
+        return limit
 
     @property
     def _embedding(self) -> torch.nn.Embedding:
@@ -352,6 +348,17 @@ class LanguageModel:
         readout = Readout(tuple(said[:-1]), len(said), reduce)
         found = self.scores(Inputs.of(prompt), readout).reshape(2, len(said), most)
         return found[0].long(), found[1].float()
+
+
+def longest(model: PreTrainedModel) -> int | None:
+    """Return how many tokens a model reads at most; ``None`` where it does not say."""
+    config = model.config.get_text_config()
+    names = ["max_position_embeddings", "max_seq_len"]
+    if not hasattr(config, "relative_attention_num_buckets"):
+        names.append("n_positions")  # T5 names the length it was trained at, and reads more
+    limits = [*(getattr(config, name, None) for name in names), _learned_positions(model)]
+    known = [int(n) for n in limits if n and 0 < n < _NO_LIMIT]
+    return min(known) if known else None
 
 
 def _learned_positions(model: PreTrainedModel) -> int | None:

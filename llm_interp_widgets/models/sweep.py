@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -136,15 +136,4 @@ def largest(call: Call, head: slice, k: int) -> list[tuple[float, int, int]]:
 def bytes_of(weights: Float[ndarray, " *cell"]) -> UInt8[ndarray, " *cell"]:
     """Return weights as 255 · weight, rounded."""
     found: ndarray = np.rint(255 * np.clip(weights, 0, 1)).astype(np.uint8)
-    return found
-
-
-def codes_of(weights: Any) -> UInt8[ndarray, " *cell"]:  # noqa: ANN401 - an array or a tensor
-    """Return weights as 255 · weight^(1/4), rounded: a byte that tells small ones apart.
-
-    Args:
-        weights: An array or a tensor; what is beyond 0 … 1 is clipped.
-    """
-    held = torch.as_tensor(weights).detach().float().clamp(0, 1)
-    found: ndarray = held.sqrt().sqrt_().mul_(255).round_().to(torch.uint8).cpu().numpy()
     return found

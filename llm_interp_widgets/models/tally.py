@@ -16,7 +16,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from torch import Tensor
 
     from llm_interp_widgets.models.heads import Call, Slab
@@ -61,24 +61,28 @@ def entropies(weights: Float[Tensor, " *row key"]) -> Float[Tensor, " *row"]:
 
 def tally(call: Call, repeat: Repeat | None) -> dict[str, Float[Tensor, " head"]]:
     """Return each score of each head (head,), float32, on the CPU; NaN where it has none."""
-    return _Tally(call, repeat).scores()
+    sees = call.mask.stop > call.mask.first
+    first = int(call.mask.first[sees].min()) if bool(sees.any()) else 0  # after padding on the left
+    return _Tally(call, repeat, sees, first).scores()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Tally:
     call: Call
     repeat: Repeat | None
+    sees: Bool[Tensor, " query"]
+    first: int  # key that anything sees
 
     def scores(self) -> dict[str, Float[Tensor, " head"]]:
         sums = {name: torch.zeros(self.call.heads, dtype=torch.float64) for name in SCORES}
         for slab in self.call.slabs():
             self._add(sums, slab)
         queries, keys = self.call.shape
-        sees = self.call.mask.stop > self.call.mask.first
-        counts = {"entropy": int(sees.sum())}
+        counts = {"entropy": int(self.sees.sum())}
         if queries == keys:
             counts["distance"] = counts["entropy"]
-            counts["previous_token"] = counts["first_token"] = int(sees[1:].sum())
+            others = int(self.sees[self.first + 1 :].sum())
+            counts["previous_token"] = counts["first_token"] = others
             if self.repeat is not None:
                 counts["duplicate_token"] = counts["induction"] = self.repeat.period
         none = torch.full((self.call.heads,), torch.nan)
@@ -97,11 +101,11 @@ class _Tally:
         else:
             gap = torch.einsum("hrc,rc->hr", weights, (asked[:, None] - places).abs())
         sums["distance"] += gap.sum(-1).double().cpu()
-        first = int(self.call.mask.first.min())
-        if slab.cols.start <= first < slab.cols.stop:
-            later = weights[:, max(0, 1 - row) :, first - slab.col]
+        if slab.cols.start <= self.first < slab.cols.stop:
+            later = weights[:, max(0, self.first + 1 - row) :, self.first - slab.col]
             sums["first_token"] += later.sum(-1).double().cpu()
-        self._along(sums, "previous_token", slab, 1, range(1, self.call.shape[0]))
+        others = range(self.first + 1, self.call.shape[0])
+        self._along(sums, "previous_token", slab, 1, others)
         if self.repeat is not None:
             period, again = self.repeat.period, self.repeat.start + self.repeat.period
             second = range(again, again + period)

@@ -40,18 +40,23 @@ def scaled(
     """
     if of == "weights":
         return slab.weights
-    if call.v is None:
-        raise ParameterError("Values were not captured: attention(lm, prompt, values=True).")
-    v = call.of_heads(call.v, heads)[:, slab.cols].float()
-    if of == "value":
-        each = len(slab.weights) // len(v)
-        norms: Tensor = v.norm(dim=-1).repeat_interleave(each, 0)
-        return slab.weights * norms[:, None]
-    if call.slope is None:
+    if call.table is not None:
+        raise ParameterError(
+            "This model hands out weights only: neither values nor gradients are to be had."
+        )
+    slope = call.slope
+    if of == "gradient" and slope is None:
         raise ParameterError(
             "There is no gradient without a target: attention(lm, prompt, target)."
         )
-    slopes = call.slope[slab.rows][:, heads].float().transpose(0, 1)
+    if call.v is None:
+        raise ParameterError("Values were not captured: attention(lm, prompt, values=True).")
+    v = call.of_heads(call.v, heads)[:, slab.cols].float()
+    if slope is None or of == "value":
+        each = len(slab.weights) // len(v)
+        norms: Tensor = v.norm(dim=-1).repeat_interleave(each, 0)
+        return slab.weights * norms[:, None]
+    slopes = slope[slab.rows][:, heads].float().transpose(0, 1)
     return slab.weights * grouped(slopes, v.mT)
 
 

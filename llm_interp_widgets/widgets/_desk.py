@@ -100,13 +100,18 @@ class _Lane:
             self._door.notify()
 
     def _run(self) -> None:
-        while (taken := self._next()) is not None:
-            request, answer, send = taken
-            for number, want in enumerate(request["wants"]):
-                if self._current is not request:
-                    break
-                self._serve(request, number, want, answer, send)
-            del taken, request, answer, send  # hold nothing while waiting
+        try:
+            while (taken := self._next()) is not None:
+                request, answer, send = taken
+                for number, want in enumerate(request["wants"]):
+                    if self._current is not request:
+                        break
+                    self._serve(request, number, want, answer, send)
+                del taken, request, answer, send  # hold nothing while waiting
+        except BaseException:  # not even a failure could be sent: let the next request try again
+            with self._door:
+                self._running = False
+            raise
 
     def _next(self) -> tuple[wire.AskHeads, Answer, Send] | None:
         with self._door:

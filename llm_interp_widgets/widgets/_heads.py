@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _TABLE = 1 << 23  # weights of heads taken together that are kept: 32 MB
 _BLOCK = 256  # rows between two words of progress
 _NEAR = 512  # rows of a long text that are computed anew whenever somebody looks
-_MOST_EDGES = 8_193
+_MOST_CELLS = 1 << 22  # of one answer, a byte each
+_POLLED = 64  # rows of a long text that say how large numbers are which are no shares
 
 
 class Answers:
@@ -42,6 +43,7 @@ class Answers:
     def __init__(self, records: Sequence[AttentionRecord]) -> None:
         self._records = records
         self._tables: dict[tuple[int, int, str], NDArray[np.float32]] = {}
+        self._largest: dict[tuple[int, int, str], float] = {}
 
     def __call__(self, want: wire.Want) -> Generator[Said]:
         """Yield what is known of a want; the last one is the answer.
@@ -65,8 +67,8 @@ class Answers:
 
     def _grid(self, record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
         rows, cols = want["rows"], want["cols"]
-        if max(len(rows), len(cols)) > _MOST_EDGES:
-            raise ParameterError(f"A grid has at most {_MOST_EDGES - 1:,} cells a side.")
+        if (len(rows) - 1) * (len(cols) - 1) > _MOST_CELLS:
+            raise ParameterError(f"A grid has at most {_MOST_CELLS:,} cells; take some together.")
         if want["head"] >= 0:
             pooling = cast("Pooling", want["how"] or "max")
             cells = record.grid(want["layer"], want["head"], rows, cols, pooling)
@@ -74,7 +76,7 @@ class Answers:
             table = yield from self._together(record, want, rows[0], rows[-1])
             cells = _pooled(table, np.array(rows) - rows[0], cols)
             if want["how"] in ("value", "gradient"):  # no shares of anything: of the largest
-                cells = cells / max(float(cells.max()), 1e-30)
+                cells = cells / (yield from self._scale(record, want))
         yield {}, [wire.pack_weights(cells)]
 
     def _row(self, record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
@@ -91,6 +93,21 @@ class Answers:
             table = yield from self._together(record, want, 0, record.shape[0])
             column = table[:, want["b"]]
         yield {}, [wire.pack(column.reshape(-1))]
+
+    def _scale(self, record: AttentionRecord, want: wire.Want) -> Generator[Said, None, float]:
+        """Return the largest number of all rows, or of some: one scale for all that is drawn."""
+        key = want["stack"], want["layer"], want["how"]
+        if key not in self._largest:
+            queries, keys = record.shape
+            if queries * keys <= _TABLE:
+                table = yield from self._together(record, want, 0, queries)
+            else:
+                yield {"progress": "looking for the largest"}, []
+                rows = np.linspace(0, queries - 1, _POLLED).astype(int).tolist()
+                layer = None if want["layer"] < 0 else want["layer"]
+                table = record.aggregate(cast("Aggregate", want["how"]), layer, rows=rows)
+            self._largest[key] = max(float(table.max()), 1e-30)
+        return self._largest[key]
 
     def _together(
         self,
@@ -111,8 +128,9 @@ class Answers:
                 f"Heads taken together are drawn whole for texts of up to {int(_TABLE**0.5):,} "
                 f"tokens; of this one, zoom in to {_NEAR} rows or fewer."
             )
-        if want["how"] == "rollout":  # every row needs all rows of the layers below
+        if want["how"] == "rollout":
             yield {"progress": "multiplying layers"}, []
+        if want["how"] == "rollout" and small:  # one row takes nearly as long as all
             table = record.aggregate("rollout", layer)
         elif not small or stop - start == 1:
             return record.aggregate(cast("Aggregate", want["how"]), layer, rows=range(start, stop))

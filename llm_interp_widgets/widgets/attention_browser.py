@@ -99,6 +99,7 @@ class AttentionBrowser(PageWidget):
             beside: Of another text, to compare the same heads.
             **traits: Initial traits.
         """
+        self._closed = True  # until there is something to close
         self.record = record
         self._texts = Texts(record, beside)
         self._drawings = [Drawing(one) for one in self._texts.records]
@@ -134,6 +135,9 @@ class AttentionBrowser(PageWidget):
         record = self._stack(self.stack)
         _in_range("layer", layer, record.layers, least=-1)
         _in_range("head", head, record.heads, least=-1)
+        if layer < 0 <= head:
+            msg = f"head={head} of all layers is no head: (-1, -1) takes all heads together."
+            raise traitlets.TraitError(msg)
         return [layer, head]
 
     @traitlets.validate("selected", "key")
@@ -147,15 +151,27 @@ class AttentionBrowser(PageWidget):
     @traitlets.validate("selected_heads", "beside")
     def _check_heads(self, proposal: dict[str, Any]) -> list[Any]:
         name, value = proposal["trait"].name, proposal["value"]
-        heads = [tuple(one) for one in ([value] if name == "beside" and value else value)]
-        for one in heads:
-            if len(one) not in (2, 3):
+        first, heads = self._texts.names[0], []
+        for one in [value] if name == "beside" and value else value:
+            if not isinstance(one, tuple | list) or len(one) not in (2, 3):
                 msg = f"{name} holds (layer, head), or (layer, head, stack); not {one!r}."
                 raise traitlets.TraitError(msg)
-            record = self._stack(one[2] if len(one) == 3 else self._texts.names[0])
-            _in_range("layer", one[0], record.layers)
-            _in_range("head", one[1], record.heads)
+            layer, head, stack = (*one, first)[:3]
+            record = self._stack(stack)
+            _in_range("layer", layer, record.layers)
+            _in_range("head", head, record.heads)
+            heads.append((layer, head) if stack == first else (layer, head, stack))
         return list(heads[0]) if name == "beside" and heads else heads
+
+    @traitlets.observe("stack")
+    def _enter_stack(self, _: object) -> None:
+        """Let go of a head and of tokens that another stack has and this one has not."""
+        record = self._stack(self.stack)
+        if self.head[0] >= record.layers or self.head[1] >= record.heads:
+            self.head = [0, 0]
+        for name, size in zip(("selected", "key"), record.shape, strict=True):
+            if (getattr(self, name) or 0) >= size:
+                setattr(self, name, None)
 
     def _stack(self, name: str) -> AttentionRecord:
         if name not in self._texts.names:
@@ -188,8 +204,9 @@ class AttentionBrowser(PageWidget):
 
     def close(self) -> None:
         """Take the widget off the screen and stop what it computes; the record stays open."""
-        self._errand.cancel()
-        self._desk.close()
+        if not self._closed:
+            self._errand.cancel()
+            self._desk.close()
         super().close()
 
     def to_html(

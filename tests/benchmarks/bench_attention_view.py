@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import os
 import platform
 import re
 import statistics
 import sys
 import time
-from bisect import bisect_left
 from collections import Counter
 from importlib.metadata import version
 from itertools import cycle, islice
@@ -24,6 +22,7 @@ from pathlib import Path
 import pytest
 import torch
 from playwright.sync_api import Error
+from playwright.sync_api import TimeoutError as TooLateError
 
 import llm_interp_widgets as liw
 from llm_interp_widgets.models.visits import attention, untouched
@@ -41,7 +40,7 @@ def loaded(path):
     return module
 
 
-peers = loaded(HERE / "_peers.py")
+frames, peers = loaded(HERE / "_frames.py"), loaded(HERE / "_peers.py")
 views = loaded(HERE / "bench_views.py")
 _browser = loaded(HERE.parent / "browser" / "conftest.py")
 browser_type_launch_args, server = _browser.browser_type_launch_args, _browser.server
@@ -49,6 +48,7 @@ lab, watch, offline = _browser.lab, _browser.watch, _browser.offline
 
 SIZES = sorted(map(int, os.environ.get("BENCH_TOKENS", "64,256,512,2048").split(",")))
 EXPORTED = [size for size in SIZES if size <= 512]
+BESIDE = sorted({64, *SIZES})  # the shortest tells what memory a longer one will need
 PATIENCE = 120  # seconds that a page of a peer has
 OPENED, LAYERS, HEADS = 10, 30, 9
 OVERVIEW = ".liw-heads-overview canvas"
@@ -92,7 +92,6 @@ CLICKED = """(drawn) => {
     document.addEventListener("click", begin, { capture: true, once: true });
   });
 }"""
-CATEGORIES = ["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"]
 FCP = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 SEEN = """() => {
   if (DRAWN && window.seen === undefined) {
@@ -166,63 +165,6 @@ def opened(page):
     return f"{statistics.median(taken):.0f} ({max(taken):.0f})"
 
 
-# ── frames ────────────────────────────────────────────────────────────────────
-
-
-def zoom(page):
-    """Ten steps in, ten out, and so on; ends zoomed in."""
-    at = middle(page)
-    page.mouse.move(*at)
-    page.keyboard.down("Control")
-    for i in range(views.MOVES):
-        page.mouse.wheel(0, -40 if i // 10 % 2 == 0 else 40)
-    page.keyboard.up("Control")
-
-
-def drag(page):
-    """Round in circles."""
-    x, y = middle(page)
-    page.mouse.move(x + 100, y)
-    page.mouse.down()
-    for i in range(views.MOVES):
-        page.mouse.move(x + 100 * math.cos(i / 8), y + 100 * math.sin(i / 8))
-    page.mouse.up()
-
-
-def middle(page):
-    page.locator(MATRIX).scroll_into_view_if_needed()
-    box = page.locator(MATRIX).bounding_box()
-    return box["x"] + 104 + (box["width"] - 104) / 2, box["y"] + 86 + (box["height"] - 86) / 3
-
-
-def worked(page, work):
-    """Return milliseconds that the main thread was busy in each frame, by the clock and in CPU.
-
-    Whatever it did counts: a frame is what comes after one commit and up to the next.
-    """
-    browser = page.context.browser
-    browser.start_tracing(page=page, categories=CATEGORIES)
-    work(page)
-    events = json.loads(browser.stop_tracing())["traceEvents"]
-    commits = [event for event in events if event["name"] == "Commit"]
-    (thread, count), *_ = Counter((e["pid"], e["tid"]) for e in commits).most_common(1)
-    ends = sorted(e["ts"] for e in commits if (e["pid"], e["tid"]) == thread)
-    wall, cpu = [0.0] * (count + 1), [0.0] * (count + 1)
-    for event in events:
-        if event["name"] == "RunTask" and (event["pid"], event["tid"]) == thread:
-            frame = bisect_left(ends, event["ts"])
-            wall[frame] += event.get("dur", 0) / 1e3
-            cpu[frame] += event.get("tdur", 0) / 1e3
-    return sorted(wall[1:-1]), sorted(cpu[1:-1])
-
-
-def spread(values):
-    return (
-        f"{statistics.median(values):.1f} / {values[int(0.95 * len(values))]:.1f} "
-        f"/ {values[-1]:.1f}"
-    )
-
-
 # ── 1. JupyterLab ─────────────────────────────────────────────────────────────
 
 
@@ -289,10 +231,19 @@ def test_in_jupyterlab(lab, table, ids_of, tokens):
         ("tokens", "what", "between frames", "tasks over 50 ms", "main thread busy a frame",
          "of it CPU", "frames", "load"),
     )  # fmt: skip
-    for what, work in {"zoom": zoom, "drag": drag}.items():
+    for what, work in {"zoom": frames.zoom, "drag": frames.drag}.items():
         between, slow = views.recorded(lab.page, lambda work=work: work(lab.page))
-        wall, cpu = worked(lab.page, work)
-        row(f"{tokens:,}", what, between, slow, spread(wall), spread(cpu), len(wall), load())
+        wall, cpu = frames.worked(lab.page, work)
+        row(
+            f"{tokens:,}",
+            what,
+            between,
+            slow,
+            frames.spread(wall),
+            frames.spread(cpu),
+            len(wall),
+            load(),
+        )
 
 
 # ── 2. the file ───────────────────────────────────────────────────────────────
@@ -343,7 +294,7 @@ def fetched():
     return peers.fetch()
 
 
-@pytest.mark.parametrize("tokens", SIZES)
+@pytest.mark.parametrize("tokens", BESIDE)
 @pytest.mark.parametrize("name", peers.PEERS)
 def test_peer(
     lm, browser_type, browser_type_launch_args, tmp_path, table, ids_of, before, fetched,
@@ -353,17 +304,18 @@ def test_peer(
     row = table(
         f"Beside peers: the same weights; at most {PATIENCE} s and {peers.MEMORY / 1e9:.0f} GB",
         ("view", "tokens", "MB", "to make, s", "Python, GB", "first paint, s", "a picture, s",
-         "Chromium, GB", "breaks", "served from npm"),
+         "Chromium, GB", "where it breaks", "served from npm"),
     )  # fmt: skip
     if fetched:
         row(name, f"{tokens:,}", *["–"] * 6, f"not installed: {fetched}", "–")
         return
     if name in before:
         known, size, peak = before[name]
-        size, peak = (value * (tokens / known) ** 2 for value in (size, peak))
+        size *= (tokens / known) ** 2
+        peak = peers.IMPORTS + (peak - peers.IMPORTS) * (tokens / known) ** 2
         if peak > peers.MEMORY:
             row(name, f"{tokens:,}", f"≈ {megabytes(size)}", "–", f"≈ {peak / 1e9:.0f}", "–", "–",
-                "–", "not tried: too large", peer.served)  # fmt: skip
+                "–", "not tried: Python alone needs more", peer.served)  # fmt: skip
             return
     weights = tmp_path / "weights.pt"
     ids = ids_of(tokens)
@@ -377,32 +329,33 @@ def test_peer(
         row(name, f"{tokens:,}", *["–"] * 6, f"in Python: {made}", peer.served)
         return
     before[name] = tokens, made["bytes"], made["peak"]
-    paint, picture, memory, problem = shown(
-        browser_type.launch(**browser_type_launch_args), path, peer
-    )
+    others = peers.chromium()
+    browser = browser_type.launch(**browser_type_launch_args)
+    with peers.Memory(lambda: set(peers.chromium()) - set(others)) as memory:
+        paint, picture, problem = shown(browser, path, peer)
+    browser.close()
+    if memory.stopped:
+        problem = f"stopped at {peers.MEMORY / 1e9:.0f} GB, nothing drawn"
     row(name, f"{tokens:,}", megabytes(made["bytes"]), f"{made['seconds']:.1f}",
-        f"{made['peak'] / 1e9:.1f}", paint, picture, f"{memory / 1e9:.1f}", problem or "–",
+        f"{made['peak'] / 1e9:.1f}", paint, picture, f"{memory.most / 1e9:.1f}", problem,
         peer.served)  # fmt: skip
     path.unlink()
 
 
 def shown(browser, path, peer):
-    """Open a peer's page; return first paint, first picture, memory, and what went wrong."""
+    """Open a peer's page; return first paint, first picture, and what went wrong."""
     page = browser.new_page()
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)[:120]))
-    page.on("crash", lambda _: problems.append("the tab crashed"))
     page.route(peers.CDN, peers.serve)
     paint = picture = "–"
-    with peers.Memory(peers.chromium) as memory:
-        try:
-            page.goto(path.as_uri(), wait_until="commit", timeout=1e3 * PATIENCE)
-            picture = f"{seen(page, peer.drawn) / 1e3:.1f}"
-            painted = page.evaluate(FCP)
-            paint = "–" if painted is None else f"{painted / 1e3:.1f}"
-        except Error as error:
-            problems.append(str(error).splitlines()[0])
-    if memory.stopped:
-        problems.append(f"stopped at {peers.MEMORY / 1e9:.0f} GB")
-    browser.close()
-    return paint, picture, memory.most, "; ".join(problems)
+    try:
+        page.goto(path.as_uri(), wait_until="commit", timeout=1e3 * PATIENCE)
+        picture = f"{seen(page, peer.drawn) / 1e3:.1f}"
+        painted = page.evaluate(FCP)
+        paint = "–" if painted is None else f"{painted / 1e3:.1f}"
+    except TooLateError:
+        problems.append(f"nothing drawn in {PATIENCE} s")
+    except Error as error:
+        problems.append(str(error).splitlines()[0])
+    return paint, picture, "; ".join(problems) or "–"

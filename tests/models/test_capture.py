@@ -159,6 +159,30 @@ def test_another_thread_is_neither_kept_nor_changed(
     assert len(capture.calls) == 2
 
 
+def test_a_pass_that_a_switch_back_overtook_computes_what_it_always_does(
+    tiny_model: Callable[..., PreTrainedModel],
+) -> None:
+    from llm_interp_widgets.models import capture as room
+
+    model = tiny_model("gemma2", attn_implementation="eager")
+    layer: Any = model.model.layers[0].self_attn
+    with capturing(model):
+        inside = room._usual(layer)
+    assert room._usual(layer) is inside  # not sdpa, which knows no soft cap
+
+
+def test_a_window_is_not_taken_for_the_image() -> None:
+    from transformers import SwinConfig, SwinModel
+
+    import llm_interp_widgets as liw
+
+    config = SwinConfig(
+        image_size=32, patch_size=4, embed_dim=16, depths=[2], num_heads=[2], window_size=4
+    )
+    with pytest.raises(UnsupportedModelError, match="4 parts of 1 inputs"):
+        liw.attention(SwinModel(config).eval(), {"pixel_values": torch.zeros(1, 3, 32, 32)})
+
+
 @pytest.mark.parametrize("family", ["mamba", "bloom"])
 def test_models_without_the_registry_are_not_captured(
     tiny_model: Callable[..., PreTrainedModel], family: str

@@ -137,6 +137,19 @@ def test_head_scores_follow_their_definitions(
         np.testing.assert_allclose(found[name], value, atol=2e-5, err_msg=name)
 
 
+def test_head_scores_begin_after_padding_on_the_left(tiny_model: Callable[..., Any]) -> None:
+    model = tiny_model("llama")
+    ids = torch.randint(5, 400, (1, 12), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(ids)
+    mask[0, :5] = 0
+    padded = liw.attention(model, {"input_ids": ids, "attention_mask": mask})
+    weights, found = _all(padded), padded.head_scores()
+    later = np.arange(6, 12)
+    np.testing.assert_allclose(found["first_token"], weights[..., later, 5].mean(-1), atol=1e-6)
+    before = weights[..., later, later - 1].mean(-1)
+    np.testing.assert_allclose(found["previous_token"], before, atol=1e-6)
+
+
 def _eager(lm: LanguageModel, ids: list[int]) -> np.ndarray:
     """Whole tables (layer, head, query, key), from the model's own eager attention."""
     with untouched(lm.model), torch.no_grad(), attention(lm.model, "eager"):
@@ -235,6 +248,16 @@ def test_top_edges_are_the_largest_weights(tiny_lm: Callable[..., LanguageModel]
     assert all(math.isclose(whole[e.query, e.key], e.weight, abs_tol=1e-6) for e in found)
 
 
+def test_a_record_does_not_change_with_its_model(tiny_lm: Callable[..., LanguageModel]) -> None:
+    model: Any = tiny_lm("gpt_oss")
+    record = liw.attention(model, TEXT)
+    before = _all(record)
+    with torch.no_grad():
+        for parameter in model.model.parameters():
+            parameter.add_(1)
+    np.testing.assert_array_equal(_all(record), before)
+
+
 def test_stacks_of_an_encoder_decoder(tiny_lm: Callable[..., LanguageModel]) -> None:
     model = tiny_lm("t5")
     record = liw.attention(model, TEXT, " Paris")
@@ -261,6 +284,17 @@ def test_an_image_has_patches(tiny_model: Callable[..., Any]) -> None:
         liw.attention(model, {"pixel_values": pixels.expand(2, -1, -1, -1)})
     with pytest.raises(ParameterError, match="row=2 is out of range"):
         liw.attention(model, {"pixel_values": pixels.expand(2, -1, -1, -1)}, row=2)
+
+
+def test_patches_of_a_wide_image_are_named_by_its_own_rows(
+    tiny_model: Callable[..., Any],
+) -> None:
+    record = liw.attention(
+        tiny_model("vit", image_size=(16, 48)), {"pixel_values": torch.zeros(1, 3, 16, 48)}
+    )
+    names = [t.text for t in record.tokens]
+    assert names[0] == "[CLS]"
+    assert (names[6], names[7], len(names)) == ("row 1, column 6", "row 2, column 1", 13)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt_oss", "t5", "bloom"])
@@ -296,13 +330,16 @@ def test_bfloat16_stays_what_it_is(
 
 def test_bad_requests_say_what_there_is(tiny_lm: Callable[..., LanguageModel]) -> None:
     model = tiny_lm("llama")
-    record = liw.attention(model, TEXT)
+    record, own = liw.attention(model, TEXT), liw.attention(tiny_lm("bloom"), TEXT)
     for call, words in (
         (lambda: record.weights(2, 0), "layer=2 is out of range: there are 2 layers, 0 to 1"),
         (lambda: record.weights(0, 4), "head=4 is out of range: there are 4 heads"),
         (lambda: record.weights(0, 0, rows=99), "row=99 is out of range"),
         (lambda: record.weights(0, 0, of="value"), "Values were not captured"),
         (lambda: record.weights(0, 0, of="nothing"), "of='nothing'"),
+        (lambda: record.weights(0, 0, of="gradient"), "no gradient without a target"),
+        (lambda: own.weights(0, 0, of="value"), "hands out weights only"),
+        (lambda: record.split(0, 0, 99, 0), "there are 13 queries, 0 to 12"),
         (lambda: record.thumbnails(0), "n=0"),
         (lambda: record.thumbnails(4, "median"), "pooling='median'"),
         (lambda: record.aggregate("sum"), "how='sum'"),
@@ -314,6 +351,10 @@ def test_bad_requests_say_what_there_is(tiny_lm: Callable[..., LanguageModel]) -
             call()
     with pytest.raises(PromptTooLongError):
         liw.attention(model, TEXT * 30)
+    for family in ("llama", "gpt2", "bert"):
+        long = {"input_ids": torch.ones(1, 600, dtype=torch.long)}
+        with pytest.raises(PromptTooLongError, match="takes 600 tokens"):
+            liw.attention(tiny_lm(family).model, long)
     with pytest.raises(UnsupportedModelError, match="no call of attention"):
         liw.attention(tiny_lm("mamba"), TEXT)
     record.close()
@@ -333,3 +374,5 @@ def test_a_head_switched_off_changes_the_target(tiny_lm: Callable[..., LanguageM
     assert plain.shape == off.shape == (3,)
     assert not torch.allclose(plain, off, atol=1e-3)
     assert torch.equal(plain, switched_off(model, inputs, readouts, {}))
+    twice = switched_off(model, inputs, 2 * readouts, {(record.calls[1].module, 0): (2,)})
+    torch.testing.assert_close(twice, 2 * off)  # off in every pass of a target

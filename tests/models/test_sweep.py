@@ -10,10 +10,8 @@ import pytest
 import torch
 
 import llm_interp_widgets as liw
-from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ParameterError
 from llm_interp_widgets.models import heads
-from llm_interp_widgets.models.sweep import codes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,15 +92,6 @@ def test_sampled_cells_hold_their_middle_query(
         np.testing.assert_allclose(sampled, rows, atol=1e-6)
         picture = record.picture(layer, n=n, pooling=pooling)
         np.testing.assert_array_equal(picture, np.rint(255 * record.pooled(layer, n, pooling)))
-
-
-def test_codes_are_those_of_the_wire() -> None:
-    weights = np.concatenate([np.linspace(0, 1, 1001), [-0.5, 1.5, 1e-9]]).astype(np.float32)
-    found = codes_of(weights)
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, np.rint(255 * np.clip(weights, 0, 1) ** 0.25))
-    np.testing.assert_array_equal(found, codes_of(torch.from_numpy(weights)))
-    assert found.tobytes() == wire.pack_weights(weights)
 
 
 @pytest.mark.usefixtures("few")

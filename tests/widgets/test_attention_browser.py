@@ -229,6 +229,50 @@ def test_a_head_is_switched_off_on_request(browse):
     assert message["said"]["after"] == effect.top_after.text
 
 
+@pytest.mark.parametrize("how", ["value", "gradient"])
+@pytest.mark.parametrize("table", [1 << 23, 4])  # kept whole, and too long for it
+def test_every_part_of_what_is_no_share_has_one_scale(browse, monkeypatch, how, table):
+    monkeypatch.setattr("llm_interp_widgets.widgets._heads._TABLE", table)
+    widget, page = browse(target=" Tokyo")
+    whole = widget.record.aggregate(how)
+    size = len(whole)
+    for rows in ([0, 1], [3, 4, 5], [size - 1, size]):
+        number = page.ask("grid", layer=-1, head=-1, how=how, rows=rows, cols=[*range(size + 1)])
+        ((message, (codes,)),) = page.answers(number)
+        assert message["error"] is None
+        cells = whole[rows[0] : rows[-1]] / whole.max()
+        assert np.abs(decoded(codes, cells.shape) - cells).max() <= 0.009
+
+
+def test_a_rollout_of_a_long_text_is_of_the_rows_that_are_looked_at(browse, monkeypatch):
+    from llm_interp_widgets.models.record import AttentionRecord
+
+    monkeypatch.setattr("llm_interp_widgets.widgets._heads._TABLE", 4)
+    widget, page = browse()
+    asked, usual = [], AttentionRecord.aggregate
+
+    def aggregate(self, how, layer=None, rows=None):
+        asked.append(rows)
+        return usual(self, how, layer, rows)
+
+    monkeypatch.setattr(AttentionRecord, "aggregate", aggregate)
+    (row,) = page.numbers("row", layer=-1, head=-1, how="rollout", a=5)
+    assert asked == [range(5, 6)]
+    np.testing.assert_allclose(row, usual(widget.record, "rollout")[5], atol=1e-6)
+
+
+def test_a_row_of_a_very_long_text_is_one_answer():
+    from llm_interp_widgets.widgets._heads import Answers
+
+    class Long:
+        def grid(self, _layer, _head, rows, cols, _pooling):
+            return np.zeros((len(rows) - 1, len(cols) - 1), np.float32)
+
+    want = {"what": "grid", "stack": 0, "layer": 0, "head": 0, "how": "mean", "a": 0, "b": 0}
+    ((_, (codes,)),) = Answers([Long()])(want | {"rows": [7, 8], "cols": [*range(32_769)]})
+    assert len(codes) == 32_768
+
+
 @pytest.mark.parametrize(
     ("what", "more", "words"),
     [
@@ -237,7 +281,7 @@ def test_a_head_is_switched_off_on_request(browse):
         ("row", {"a": 999}, "row=999 is out of range"),
         ("row", {"stack": 3}, "no 'row' of stack 3"),
         ("everything", {}, "no 'everything'"),
-        ("grid", {"rows": list(range(9000)), "cols": [0, 1]}, "at most 8,192"),
+        ("grid", {"rows": [*range(9000)], "cols": [*range(9000)]}, "at most 4,194,304 cells"),
         ("row", {"head": -1, "how": "gradient", "layer": -1}, "target"),
     ],
 )
@@ -327,6 +371,32 @@ def test_what_is_slow_holds_up_nothing_quick():
     desk.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_desk_that_could_send_nothing_answers_the_next_question():
+    sent, broken = [], threading.Event()
+    broken.set()
+
+    def send(message, _):
+        if broken.is_set():
+            raise OSError("the line is dead")
+        sent.append(message["id"])
+
+    def answer(_want):
+        yield {}, [b"x"]
+
+    desk = Desk(answer, send)
+    desk.ask(_request("a", 1, 1))
+    deadline = time.monotonic() + 5
+    while desk._lanes[False]._running and time.monotonic() < deadline:
+        time.sleep(0.01)
+    broken.clear()
+    desk.ask(_request("a", 2, 1))
+    while not sent and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sent == [2]
+    desk.close()
+
+
 def test_threads_end(monkeypatch):
     from llm_interp_widgets.widgets import _desk
 
@@ -356,6 +426,8 @@ def test_traits_are_checked_and_say_what_there_is(browse):
     assert widget.head == [1, 3]
     widget.selected_heads = [(1, 2), [0, 3]]
     assert [tuple(one) for one in widget.selected_heads] == [(1, 2), (0, 3)]
+    widget.selected_heads = [(1, 2, "self")]
+    assert widget.selected_heads == [(1, 2)], "one head has one name"
     for name, value, words in (
         ("head", (2, 0), "layer=2 is out of range: there are 2, 0 to 1"),
         ("head", (0, 4), "head=4 is out of range: there are 4"),
@@ -363,6 +435,8 @@ def test_traits_are_checked_and_say_what_there_is(browse):
         ("selected", 999, "selected=999 is out of range"),
         ("selected_heads", [(9, 9)], "layer=9 is out of range"),
         ("selected_heads", [(1,)], "holds (layer, head)"),
+        ("selected_heads", [5], "holds (layer, head)"),
+        ("head", (-1, 2), "(-1, -1) takes all heads together"),
         ("beside", [0, 9], "head=9 is out of range"),
         ("mode", "cube", "mode"),
     ):
@@ -379,6 +453,8 @@ def test_bad_input_is_raised_in_the_callers_cell(tiny_lm):
         (lambda: liw.attend(lm, TEXT, stack="cross"), "no stack 'cross'"),
         (lambda: liw.attend(lm, [TEXT, TEXT]), "one text"),
         (lambda: liw.attend(liw.attention(lm, TEXT), TEXT), "attend(record)"),
+        (lambda: liw.attend(liw.attention(lm, TEXT), None, " Tokyo"), "has its target"),
+        (lambda: liw.attend(liw.attention(lm, TEXT), row=0), "has its target"),
     ):
         with pytest.raises(ParameterError) as caught:
             call()
@@ -401,6 +477,24 @@ def test_two_texts_and_several_stacks_are_all_there(browse):
     widget.stack = "cross"
     widget.selected_heads = [(1, 1, "cross")]
     assert widget.selected_heads == [(1, 1, "cross")]
+
+
+def test_another_stack_is_entered_at_a_head_and_tokens_that_it_has(browse):
+    widget, _ = browse("t5", target=" Paris", stack="encoder")
+    widget.head, widget.selected, widget.key = [1, 3], 9, 2
+    widget.stack = "cross"
+    assert (widget.head, widget.selected, widget.key) == ([1, 3], None, 2)
+    widget.stack = "decoder"
+    assert widget.key is None or widget.key < widget.record.stack("decoder").shape[1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_closed_record_is_refused_and_leaves_nothing(tiny_lm):
+    record = liw.attention(tiny_lm("llama"), TEXT)
+    record.close()
+    with pytest.raises(ResultError, match="was closed"):
+        liw.attend(record)
+    gc.collect()
 
 
 def test_roles_and_sentences_are_pieces(lm):

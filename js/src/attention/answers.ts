@@ -7,11 +7,14 @@ import { codeOf } from "./ramp";
 /** Answers wants as the kernel does: the same buffers for the same question. */
 export function answersFrom(kept: () => unknown): (want: Want) => Promise<ArrayBuffer[]> {
   return async (want) => {
-    const heads = (kept() as readonly KeptHeads[] | null)?.[want.stack];
+    const heads = (kept() as readonly Partial<KeptHeads>[] | null)?.[want.stack];
     const { layer, head } = want;
     if (head < 0)
       throw new Error("Heads taken together are computed by a kernel; this page has none.");
-    const local = heads ? await openHead(heads, layer, head) : null;
+    if (!heads?.parts) {
+      throw new Error(`No head is in this file. ${heads?.left_out ?? ""}`.trim());
+    }
+    const local = await openHead(heads as KeptHeads, layer, head);
     if (local === null) {
       throw new Error(`Layer ${layer}, head ${head} was left out of this page to keep it small.`);
     }

@@ -70,7 +70,9 @@ export interface Ref {
   readonly how: string;
 }
 
+/** Answers that are remembered, and their bytes: those that were looked at last. */
 const REMEMBERED = 600;
+const BYTES = 24 * 2 ** 20;
 const TRAITS = [
   "subject",
   "failure",
@@ -91,6 +93,10 @@ let boards = 0;
 
 type Incoming = HeadsAnswer | HeadsDrawn | HeadsScored | PartSource;
 type Hear = (want: number, answer: Answer) => void;
+interface Awaited {
+  readonly found: (part: PartModule) => void;
+  readonly failed: (error: unknown) => void;
+}
 
 export class Board {
   readonly live: boolean;
@@ -100,9 +106,10 @@ export class Board {
   #given: unknown = null;
   #overviews: Overview[] = [];
   #next = 1;
-  #parts = new Map<string, (part: PartModule) => void>();
+  #parts = new Map<string, Awaited>();
   #asked = new Map<number, { slot: string; keys: string[]; hear: Hear }>();
   #known = new Map<string, Answer>();
+  #bytes = 0;
   #listeners = new Set<Cleanup>();
   #events: [name: string, listener: Listener][];
 
@@ -126,6 +133,7 @@ export class Board {
     this.#events = [];
     this.#listeners.clear();
     this.#known.clear();
+    this.#bytes = 0;
   }
 
   get(trait: string): unknown {
@@ -134,8 +142,9 @@ export class Board {
 
   set(values: Readonly<Record<string, unknown>>): void {
     for (const [trait, value] of Object.entries(values)) this.#model.set(trait, value);
-    this.#model.save_changes();
     this.#notify();
+    // What the views now ask for goes first: the kernel need not hear of the trait to answer.
+    setTimeout(() => this.#model.save_changes());
   }
 
   subscribe(listener: Cleanup): Cleanup {
@@ -177,17 +186,26 @@ export class Board {
     return this.#overviews[stack] ?? null;
   }
 
-  /** What is known of a want, if anything is. */
+  /** What is known of a want, if anything is; what is on screen is asked for, and stays known. */
   known(want: Want): Answer | undefined {
-    return this.#known.get(keyOf(want));
+    const key = keyOf(want);
+    const answer = this.#known.get(key);
+    if (answer !== undefined) {
+      this.#known.delete(key);
+      this.#known.set(key, answer);
+    }
+    return answer;
   }
 
   /** Ask for what is not known; answers come one by one. The place's last question is forgotten. */
   ask(slot: string, wants: readonly Want[], hear: Hear): void {
-    for (const [id, asked] of this.#asked) if (asked.slot === slot) this.#asked.delete(id);
-    if (wants.length === 0) return;
+    let stale = false;
+    for (const [id, asked] of this.#asked) {
+      if (asked.slot === slot) stale = this.#asked.delete(id);
+    }
+    if (wants.length === 0 && !stale) return;
     const id = this.#next++;
-    this.#asked.set(id, { slot, keys: wants.map(keyOf), hear });
+    if (wants.length > 0) this.#asked.set(id, { slot, keys: wants.map(keyOf), hear });
     const ask: AskHeads = { type: "ask", view: this.#view, slot, id, wants: [...wants] };
     this.#model.send(ask);
   }
@@ -195,19 +213,21 @@ export class Board {
   /** A part of the view, from the page or from the kernel; both hand it over as source text. */
   part(name: string): Promise<PartModule> {
     if (this.#model.part) return this.#model.part(name) as Promise<PartModule>;
-    return new Promise((found) => {
-      this.#parts.set(name, found);
+    return new Promise((found, failed) => {
+      this.#parts.set(name, { found, failed });
       this.#model.send({ type: "part", name });
     });
   }
 
   async #load(name: string, code: Bytes | undefined): Promise<void> {
-    const found = this.#parts.get(name);
-    if (code === undefined || found === undefined) return;
+    const part = this.#parts.get(name);
+    if (code === undefined || part === undefined) return;
     this.#parts.delete(name);
     const url = URL.createObjectURL(new Blob([code as BlobPart], { type: "text/javascript" }));
     try {
-      found(((await import(/* @vite-ignore */ url)) as { default: PartModule }).default);
+      part.found(((await import(/* @vite-ignore */ url)) as { default: PartModule }).default);
+    } catch (error) {
+      part.failed(error);
     } finally {
       URL.revokeObjectURL(url);
     }
@@ -222,10 +242,14 @@ export class Board {
   }
 
   #remember(key: string, answer: Answer): void {
+    this.#bytes += sizeOf(answer) - sizeOf(this.#known.get(key));
+    this.#known.delete(key);
     this.#known.set(key, answer);
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= REMEMBERED) break;
+    for (const [oldest, { buffers }] of this.#known) {
+      if (this.#known.size <= REMEMBERED && this.#bytes <= BYTES) break;
+      if (oldest === key) break;
       this.#known.delete(oldest);
+      this.#bytes -= sizeOf({ buffers });
     }
   }
 
@@ -310,10 +334,17 @@ export function wantOf(what: string, ref: Ref, more: Partial<Want> = {}): Want {
   return { what, ...ref, rows: [], cols: [], a: 0, b: 0, ...more };
 }
 
+function sizeOf(answer: Pick<Answer, "buffers"> | undefined): number {
+  return answer?.buffers.reduce((sum, { byteLength }) => sum + byteLength, 0) ?? 0;
+}
+
+/** Pieces may begin and end alike and differ between: every edge counts. */
 function keyOf(want: Want): string {
   const { what, stack, layer, head, how, rows, cols, a, b } = want;
-  const ends = [rows, cols].map(
-    (edges) => `${edges[0]}:${edges[1]}:${edges.at(-1)}:${edges.length}`,
-  );
-  return [what, stack, layer, head, how, ...ends, a, b].join(",");
+  const edges = [rows, cols].map((all) => {
+    let hash = 0;
+    for (const edge of all) hash = (Math.imul(hash, 31) + edge) | 0;
+    return `${all[0]}:${all.at(-1)}:${all.length}:${hash}`;
+  });
+  return [what, stack, layer, head, how, ...edges, a, b].join(",");
 }

@@ -443,7 +443,19 @@ function Compare({ stacks, head, beside, ...matrix }: CompareProps): JSX.Element
   const pieces = String(board.get("pieces") ?? "token");
   const [rows2, cols2] = [axisOf(other.queries, pieces), axisOf(other.keys, pieces)];
   const alike = rows2.count === rows.count && cols2.count === cols.count;
-  const [seen2, setSeen2] = useState(whole({ rows: rows2.count, columns: cols2.count }));
+  const of2 = `${other.name}:${pieces}`;
+  const [window2, setWindow2] = useState<{ of: string; seen: Window }>();
+  const seen2 =
+    window2?.of === of2 ? window2.seen : whole({ rows: rows2.count, columns: cols2.count });
+  const [cell2, setCell2] = useState<Cell | null>(null);
+  // Places of another text are places of its own: they say nothing of the first one's.
+  const own: Pick<MatrixProps, "seen" | "onSeen" | "cell" | "onLook" | "onPick"> = {
+    seen: seen2,
+    onSeen: (seen) => setWindow2({ of: of2, seen }),
+    cell: cell2,
+    onLook: setCell2,
+    onPick: () => {},
+  };
   return (
     <>
       <div class="liw-toolbar">
@@ -488,8 +500,7 @@ function Compare({ stacks, head, beside, ...matrix }: CompareProps): JSX.Element
               stack={other}
               rows={rows2}
               cols={cols2}
-              seen={alike ? matrix.seen : seen2}
-              onSeen={alike ? matrix.onSeen : setSeen2}
+              {...(alike ? {} : own)}
               slot="second"
               heads={[beside.ref]}
               totals={null}

@@ -27,7 +27,10 @@ export function HeadSlot({ board }: { board: Board }): JSX.Element {
         say("");
         if (place.current && !signal.aborted) part.render(place.current, board, signal);
       })
-      .catch((error: unknown) => say(String(error)));
+      .catch((error: unknown) => {
+        clearTimeout(late);
+        say(`The view of one head could not be loaded. (${String(error)})`);
+      });
     return () => {
       clearTimeout(late);
       controller.abort();

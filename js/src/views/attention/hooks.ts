@@ -1,28 +1,31 @@
 /** What the views of heads share: answers that come, and a canvas as wide as its place. */
 
 import type { RefObject } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import type { Answer, Board } from "../../attention/board";
 import type { Theme } from "../../colour";
 import type { Want } from "../../protocol.gen";
 import { watchTheme } from "../../theme";
 
-/** Draws again, once a frame, whenever the board changes; returns the page's light or dark. */
+/** Draws again whenever the board changes, once for what changes together; returns the page's light or dark. */
 export function useBoard(board: Board, root: RefObject<HTMLElement | null>): Theme {
   const [, redraw] = useState(0);
   const [theme, setTheme] = useState<Theme>("light");
   useEffect(() => {
-    let due = 0;
+    let due = false;
+    let gone = false;
     const again = (): void => {
-      due ||= requestAnimationFrame(() => {
-        due = 0;
-        redraw((n) => n + 1);
+      if (due) return;
+      due = true;
+      queueMicrotask(() => {
+        due = false;
+        if (!gone) redraw((n) => n + 1);
       });
     };
     again(); // what changed before there was anyone to hear of it
     const leave = board.subscribe(again);
     return () => {
-      cancelAnimationFrame(due);
+      gone = true;
       leave();
     };
   }, [board]);
@@ -39,7 +42,8 @@ export function useAnswers(
   const key = JSON.stringify(wants);
   const [heard, setHeard] = useState<{ key: string; answers: ReadonlyMap<Want, Answer> }>();
   const asked = useMemo(() => wants, [key]);
-  useEffect(() => {
+  // Before the frame is painted: a head that is opened is asked for at once.
+  useLayoutEffect(() => {
     const missing = asked.filter((want) => board.known(want) === undefined);
     let answers: ReadonlyMap<Want, Answer> = new Map();
     board.ask(slot, missing, (number, answer) => {

@@ -6,7 +6,7 @@
  */
 
 import type { JSX, TargetedKeyboardEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Axis } from "../../attention/axes";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { FAINTEST, strength, WEIGHTS } from "../../attention/ramp";
@@ -67,7 +67,7 @@ export function Lines(props: Props): JSX.Element {
   const bytes = answer?.buffers[0];
   const codes = bytes === undefined ? null : octets(bytes);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const context = brush(canvas.current, width, height);
     if (!context) return;
     const side = Math.min(150, width * 0.3);

@@ -6,7 +6,7 @@
  */
 
 import type { JSX, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Axis, edgesOf, levelOf, SIDE, type Tile, tilesOf } from "../../attention/axes";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { canvasOf, difference, painted, ramp, type Scale } from "../../attention/ramp";
@@ -88,7 +88,7 @@ export function Matrix(props: MatrixProps): JSX.Element {
   const held = useRef<{ x: number; y: number; moved: boolean } | null>(null);
   const [grabbed, setGrabbed] = useState(false);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const context = brush(canvas.current, width, height);
     if (!context) return;
     const [w, h] = [wide / seen.width, tall / seen.height];
@@ -264,6 +264,10 @@ export function Matrix(props: MatrixProps): JSX.Element {
             setGrabbed(false);
             if (picked) onPick(picked);
           }}
+          onPointerCancel={() => {
+            held.current = null;
+            setGrabbed(false);
+          }}
           onPointerLeave={() => held.current === null && onLook(null)}
           onKeyDown={key}
         />
@@ -296,7 +300,10 @@ function known(board: Board, want: Want): Uint8Array | null {
   return answer === undefined ? null : octets(answer.buffers[0]);
 }
 
-const IMAGES = new WeakMap<object, { by: unknown; image: HTMLCanvasElement | null }>();
+type Images = WeakMap<object, { by: unknown; image: HTMLCanvasElement | null }>;
+const IMAGES: Images = new WeakMap();
+/** By the second buffer, which has an image of its own beside the difference. */
+const GAPS: Images = new WeakMap();
 
 /** A tile in colours, if its weights are there; each is coloured once for a ramp. */
 function imageOf(
@@ -311,14 +318,15 @@ function imageOf(
   if (!want || !first || (heads.length > 1 && !second)) return null;
   const holder = second ?? first;
   const by = second ? `${keyOfBuffer(first)}:${look.theme}:${look.scale}:${look.least}` : lut;
-  const coloured = IMAGES.get(holder.buffer);
+  const images = second ? GAPS : IMAGES;
+  const coloured = images.get(holder.buffer);
   if (coloured?.by === by) return coloured.image;
   const [height, width] = [want.rows.length - 1, want.cols.length - 1];
   const pixels = second
     ? difference(first, second, look.theme, look.scale, look.least)
     : painted(first, lut);
   const image = canvasOf(pixels, width, height);
-  IMAGES.set(holder.buffer, { by, image });
+  images.set(holder.buffer, { by, image });
   return image;
 }
 

@@ -1,7 +1,7 @@
 /** All heads as pictures: a column a layer, or the highest by a score; and each layer's profile. */
 
 import type { JSX, TargetedKeyboardEvent, TargetedMouseEvent } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Overview as Drawn, Picture, Stack } from "../../attention/board";
 import { canvasOf, type Lut, painted, ramp, type Scale } from "../../attention/ramp";
 import { type HeadAt, profile, ranked, SCORES, scoreOf } from "../../attention/ranking";
@@ -48,7 +48,7 @@ export function Overview(props: Props): JSX.Element {
     return [LEFT * grid.margin + col * grid.stepX, row * grid.stepY];
   };
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const context = brush(canvas.current, width, grid.height);
     if (!context) return;
     const ink = css(PALETTES[theme].ink);
@@ -227,7 +227,7 @@ function drawAxes(
   context.textAlign = "right";
   const skip = Math.max(1, Math.ceil(12 / stepY));
   for (let head = 0; head < heads; head += skip) {
-    context.fillText(String(head), LEFT - 7, head * stepY + side / 2);
+    context.fillText(String(head), LEFT - 7, Math.max(6, head * stepY + side / 2));
   }
   context.textAlign = "center";
   const every = Math.max(1, Math.ceil(18 / stepX));

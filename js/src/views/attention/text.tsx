@@ -40,17 +40,17 @@ export function HeadText(props: Props): JSX.Element {
   const key = cell === null ? null : one ? cell.query : cell.key;
   const of = (axis: Axis, at: number): number[] => [axis.edges[at] ?? 0, axis.edges[at + 1] ?? 0];
   const how = head.head < 0 ? head.how : "mean";
-  const wants = [
-    ...(query === null || (!one && key !== null && key >= 0)
+  const across =
+    query === null
       ? []
-      : [wantOf("grid", { ...head, how }, { rows: of(rows, query), cols: [...cols.edges] })]),
-    ...(key === null || key < 0
+      : [wantOf("grid", { ...head, how }, { rows: of(rows, query), cols: [...cols.edges] })];
+  const down =
+    key === null || key < 0
       ? []
-      : [wantOf("grid", { ...head, how }, { rows: [...rows.edges], cols: of(cols, key) })]),
-  ];
-  const answers = useAnswers(board, "text", wants);
-  const to = query === null || wants.length === 0 ? null : weightsOf(answers[0]);
-  const from = key === null || key < 0 ? null : weightsOf(answers.at(-1));
+      : [wantOf("grid", { ...head, how }, { rows: [...rows.edges], cols: of(cols, key) })];
+  const answers = useAnswers(board, "text", [...across, ...down]);
+  const to = across.length > 0 ? weightsOf(answers[0]) : null;
+  const from = down.length > 0 ? weightsOf(answers.at(-1)) : null;
   const failed = answers.find((answer) => answer?.error)?.error;
   const block = (text: Text, axis: Axis, side: "both" | "query" | "key"): JSX.Element => (
     <Block
@@ -61,7 +61,7 @@ export function HeadText(props: Props): JSX.Element {
       look={look}
       blue={side === "query" ? null : to}
       orange={side === "key" ? null : from}
-      at={side === "key" ? (one ? null : (cell?.key ?? null)) : query}
+      at={side === "key" ? (key === null || key < 0 ? null : key) : query}
       onLook={(at) =>
         onLook(
           at === null ? null : side === "key" ? { query: -1, key: at } : { query: at, key: -1 },
