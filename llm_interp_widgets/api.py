@@ -82,8 +82,13 @@ def attend(
             answer by default.
         beside: Another text, or its record, to compare heads on both.
         row: Which row of a batch of several.
-        **traits: Initial traits of the view, e.g. ``head=(5, 1)``, ``mode="text"``,
-            ``sort="induction"``, ``stack="cross"``.
+        **traits: Initial traits of the view: ``head=(layer, head)``, or (-1, -1) with ``how=``
+            ``"mean"``, ``"max"``, ``"rollout"``, ``"value"`` or ``"gradient"`` for all together;
+            ``mode="matrix"``, ``"lines"``, ``"text"``, ``"compare"`` or ``"why"``; ``stack=``
+            as in ``attention``; ``selected=`` and ``key=``, positions;
+            ``selected_heads=[(5, 1)]``; ``sort=`` a name of ``head_scores()``, ``least=`` a
+            score; ``pieces="token"``, ``"window"``, ``"sentence"`` or ``"role"``; ``scale="root"``,
+            ``"linear"`` or ``"log"``.
 
     Raises:
         InterpError: As ``attention``.
@@ -111,6 +116,10 @@ def attend(
     if prompt is None and (target is not None or row is not None):
         raise ParameterError(
             "A record has its target and its row already: attend(attention(lm, prompt, target))."
+        )
+    if prompt is None and beside is not None and not isinstance(beside, AttentionRecord):
+        raise ParameterError(
+            "A record is compared with a record: attend(record, beside=attention(lm, text))."
         )
     AttentionBrowser.check(traits)
     shown = record(lm if prompt is None else prompt)

@@ -212,7 +212,7 @@ def test_what_does_not_fit_is_left_out_and_said():
     assert (0, 1) in there
     assert 0 < len(there) < 24
     assert kept["left_out"].startswith(
-        f"{24 - len(there)} of 24 heads are not in this file, to stay within 0.02 MB"
+        f"{24 - len(there)} of 24 heads are not in this file, to stay within its budget"
     )
     off = differences(heads, kept)
     assert max(o.max() for o in off.values()) <= kept["error_max"] + 2e-6

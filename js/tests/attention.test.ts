@@ -79,23 +79,24 @@ describe("sides of a matrix", () => {
     const seen = { left: 0, top: 0, width: 2048, height: 2048 };
     expect(levelOf(seen, 560, 560)).toBe(2);
     expect(levelOf({ ...seen, width: 100, height: 100 }, 560, 560)).toBe(0);
-    expect(tilesOf(seen, 2, false)).toHaveLength(4);
-    const causal = tilesOf(seen, 2, true);
+    expect(tilesOf(seen, 2, false)).toHaveLength(1);
+    expect(tilesOf(seen, 1, false)).toHaveLength(4);
+    const causal = tilesOf(seen, 1, true);
     expect(causal.map(({ row, col }) => [row, col]).sort()).toEqual([
       [0, 0],
       [1, 0],
       [1, 1],
     ]);
     const part = tilesOf({ left: 300, top: 900, width: 10, height: 10 }, 0, true);
-    expect(part).toEqual([{ level: 0, row: 3, col: 1 }]);
+    expect(part).toEqual([{ level: 0, row: 1, col: 0 }]);
   });
 
   it("have tiles whose cells end with the text", () => {
-    const long = axisOf({ ...text, tokens: Array(601).fill("x") }, "token");
-    expect(edgesOf(long, 0, 1)).toHaveLength(257);
-    expect(edgesOf(long, 0, 1).at(-1)).toBe(512);
+    const long = axisOf({ ...text, tokens: Array(1113).fill("x") }, "token");
+    expect(edgesOf(long, 0, 1)).toHaveLength(513);
+    expect(edgesOf(long, 0, 1).at(-1)).toBe(1024);
     expect(edgesOf(long, 1, 1)).toHaveLength(46);
-    expect(edgesOf(long, 1, 1).slice(-2)).toEqual([600, 601]);
+    expect(edgesOf(long, 1, 1).slice(-2)).toEqual([1112, 1113]);
   });
 });
 

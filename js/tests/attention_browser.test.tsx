@@ -149,7 +149,7 @@ describe("the overview", () => {
 describe("an open head", () => {
   it("says the tokens and the exact weight under the crosshair", async () => {
     await show({ selected: 2, key: 1 });
-    expect(el.querySelector(".liw-heads-open .liw-pinned")?.textContent).toContain("“c” → “b”");
+    expect(el.querySelector(".liw-heads-open .liw-pinned")?.textContent).toContain("“c” 2 → “b” 1");
     expect(el.textContent).toContain("weight 0.500 · row sums to 1.00 · entropy 1.00 nats");
     expect(el.textContent).toContain("key gets 1.50 in all");
   });
@@ -234,7 +234,7 @@ describe("an open head", () => {
       if (input) input.value = "c";
       input?.dispatchEvent(new Event("input", { bubbles: true }));
     });
-    expect(el.textContent).toContain("1 tokens");
+    expect(el.textContent).toContain("1 found");
     await press(input, "Enter");
     expect(model.state["selected"]).toBe(2);
     expect(el.textContent).toContain("1 of 1");
@@ -242,9 +242,16 @@ describe("an open head", () => {
 
   it("is compared with another, with their difference", async () => {
     await show({ mode: "compare" });
-    expect(el.textContent).toContain("Choose a head to compare");
-    model.set("beside", [1, 2]);
+    const second = () => [...el.querySelectorAll("figcaption")][1]?.textContent;
+    expect(second()).toBe("Layer 0, head 1");
+    model.set("selected_heads", [[1, 0]]);
     await settle();
+    expect(second()).toBe("Layer 1, head 0");
+    model.set("beside", [1, 2]);
+    model.set("selected", 2);
+    model.set("key", 1);
+    await settle();
+    expect(el.textContent).toContain("weight 0.500 · second 0.500 · difference 0");
     const captions = [...el.querySelectorAll("figcaption")].map((one) => one.textContent);
     expect(captions).toEqual([
       "Layer 0, head 0",
@@ -326,12 +333,46 @@ describe("an open head", () => {
   });
 });
 
+it("a kernel that is gone is said once, and the view stays", async () => {
+  await show();
+  model.send = () => {
+    throw new Error("Cannot send");
+  };
+  await click("Switch it off");
+  expect(el.querySelector("[role=alert]")?.textContent).toContain("The kernel does not answer");
+  expect(el.textContent).toContain("Stopped: 0 of 2 layers are exact");
+  expect(el.querySelector("canvas")?.dataset["drawn"]).toBe("2");
+});
+
+it("one head comes back after heads taken together", async () => {
+  await show({ head: [1, 2] });
+  const choice = el.querySelector<HTMLSelectElement>(".liw-heads-title select");
+  const choose = async (value: string): Promise<void> => {
+    await act(() => {
+      if (choice) choice.value = value;
+      choice?.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+    await settle();
+  };
+  await choose("rollout:all");
+  await choose("mean:layer");
+  expect([model.state["head"], model.state["how"]]).toEqual([[1, -1], "mean"]);
+  await choose("");
+  expect([model.state["head"], model.state["how"]]).toEqual([[1, 2], ""]);
+});
+
+it("Escape lets go of what is pinned", async () => {
+  await show({ selected: 2, key: 1 });
+  await press(el.querySelector(".liw-heads-matrix canvas"), "Escape");
+  expect([model.state["selected"], model.state["key"]]).toEqual([null, null]);
+});
+
 it("without a kernel the overview is there, and what is missing is said", async () => {
   model = new Heads(browserTraits({ kept: [{ left_out: "12 heads of layers 3 to 5." }] }));
   model.offline = true;
   el = await draw(widget, model);
   await settle();
   expect(el.querySelector(".liw-facts")?.textContent).toContain("12 heads of layers 3 to 5.");
-  expect(el.textContent).toContain("Its effect is not to be had here");
+  expect(el.querySelector(".liw-heads-effect")).toBeNull();
   expect(STACK.can).toContain("effect");
 });

@@ -87,7 +87,7 @@ def _kept(heads: HeadSource, budget: int, asked: set[tuple[int, int]]) -> wire.K
         "rows_checked": 0,
         "left_out": "",
     }
-    kept["left_out"] = _left_out(kept, budget, asked)
+    kept["left_out"] = _left_out(kept, asked)
     _measure(kept, [piece for piece, _ in both])
     return kept
 
@@ -120,7 +120,7 @@ def _read(kept: wire.KeptHeads) -> list[Rule]:
     return [Rule.read(message, kept) for message in kept["rules"]]
 
 
-def _left_out(kept: wire.KeptHeads, budget: int, asked: set[tuple[int, int]]) -> str:
+def _left_out(kept: wire.KeptHeads, asked: set[tuple[int, int]]) -> str:
     every = {(layer, head) for layer in range(kept["layers"]) for head in range(kept["heads"])}
     for part in kept["parts"]:
         every -= {(part["layer"], part["head"] + n) for n in range(part["heads"])}
@@ -129,9 +129,9 @@ def _left_out(kept: wire.KeptHeads, budget: int, asked: set[tuple[int, int]]) ->
     pinned = len(every & asked)
     return (
         f"{len(every)} of {kept['layers'] * kept['heads']} heads are not in this file, to stay "
-        f"within {budget / 1e6:.3g} MB: "
+        "within its budget: "
         + (
-            f"{pinned} of them pinned. "
+            f"{pinned} of them pinned or open. "
             if pinned
             else "those that take most room. Pin a head to keep it. "
         )

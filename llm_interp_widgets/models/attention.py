@@ -9,6 +9,7 @@ with the free memory before the pass, and refused with a typed error where it do
 
 from __future__ import annotations
 
+import inspect
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ from llm_interp_widgets.models.gradients import differentiable
 from llm_interp_widgets.models.heads import Call
 from llm_interp_widgets.models.language_model import Inputs, Readout, longest
 from llm_interp_widgets.models.masks import Mask
-from llm_interp_widgets.models.memory import free_bytes, out_of_memory
+from llm_interp_widgets.models.memory import free_bytes, out_of_memory, record_bytes
 from llm_interp_widgets.models.visits import untouched
 from llm_interp_widgets.results.attribution import ModelInfo
 
@@ -157,7 +158,7 @@ def of_inputs(
         torch.inference_mode(),
         capturing(model, row=chosen, values=values, batch=rows) as capture,
     ):
-        model(**at)
+        _fed(model, at)
     note = _of_parts(capture, rows)
     if not capture.calls and note:
         raise UnsupportedModelError(f"{name} has no attention over a whole input. {note}")
@@ -173,8 +174,8 @@ def of_inputs(
         patches=_patches(model, at.get("pixel_values")),
     )
     why = ParameterError(
-        "This record is of raw inputs, and nothing was asked of the model. For what a head does "
-        "to a target, wrap the model with its tokenizer: attention(lm, prompt, target)."
+        "This record is of raw inputs, and nothing is asked of the model there. For what a head "
+        "does to a target, ask a model of text: attention(lm, prompt, target)."
     )
     shared = {"prompt": "", "model": info, "note": note, "passes": NoPasses(why)}
     return assemble(capture.calls, names.of, shared)
@@ -208,6 +209,20 @@ def _patches(model: PreTrainedModel, pixels: Any) -> tuple[int, int] | None:  # 
         return 0, 0
     tall, wide = side if isinstance(side, tuple | list) else (side, side)
     return pixels.shape[2] // int(tall), pixels.shape[3] // int(wide)
+
+
+def _fed(model: PreTrainedModel, given: dict[str, Any]) -> None:
+    """Call a model, and say what it takes if it does not take this."""
+    try:
+        model(**given)
+    except (TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InterpError):
+            raise
+        takes = ", ".join(list(inspect.signature(model.forward).parameters)[:8])
+        raise ParameterError(
+            f"{type(model).__name__} did not take {', '.join(given)}: {error} "
+            f"(Its forward takes {takes}, …)"
+        ) from error
 
 
 # ── passes ────────────────────────────────────────────────────────────────────
@@ -315,36 +330,6 @@ def _whole_tables(
 
 
 # ── memory ────────────────────────────────────────────────────────────────────
-
-
-def record_bytes(model: PreTrainedModel, tokens: int, answer: int = 0) -> int:
-    """Return how many bytes queries and keys of so many tokens take.
-
-    Args:
-        model: A transformers model; of several towers, the one that reads text.
-        tokens: That it reads.
-        answer: That an encoder-decoder's decoder reads, its start included.
-    """
-    config: Any = model.config.get_text_config()
-
-    def number(*names: str) -> int:
-        return next((int(n) for name in names if (n := getattr(config, name, None))), 1)
-
-    heads = number("num_attention_heads")
-    shared = number("num_key_value_heads", "num_attention_heads")
-    width = (
-        number("head_dim")
-        if getattr(config, "head_dim", None)
-        else (number("d_kv") if hasattr(config, "d_kv") else number("hidden_size") // heads)
-    )
-    layers = number("num_hidden_layers")
-    if not getattr(config, "is_encoder_decoder", False):
-        return layers * (heads + shared) * width * tokens * model.dtype.itemsize
-    encoder = number("encoder_layers", "num_hidden_layers")
-    decoder = number("decoder_layers", "num_decoder_layers", "num_hidden_layers")
-    asking = number("decoder_attention_heads", "num_attention_heads")
-    read = encoder * 2 * heads * tokens + decoder * asking * (3 * answer + tokens)
-    return read * width * model.dtype.itemsize
 
 
 def _check_memory(model: PreTrainedModel, tokens: int, answer: int, parts: int) -> None:

@@ -25,6 +25,7 @@ from llm_interp_widgets.errors import (
     UnsupportedModelError,
 )
 from llm_interp_widgets.models.kinds import kind_of
+from llm_interp_widgets.models.memory import record_bytes
 from llm_interp_widgets.models.passes import decoder_start, read
 from llm_interp_widgets.models.tokenize import encode, pair_of
 from llm_interp_widgets.models.visits import untouched
@@ -209,6 +210,18 @@ class LanguageModel:
                 f"{type(self.model).__name__} has no input embedding table."
             )
         return embedding
+
+    def attention_bytes(self, tokens: int, answer: int = 0) -> int:
+        """Return how much memory an ``AttentionRecord`` of so many tokens will take.
+
+        Queries and keys; ``attend`` keeps values, too: about half as much again, less where key
+        heads are shared. ``attention`` refuses what does not fit before it reads anything.
+
+        Args:
+            tokens: Of the prompt.
+            answer: Of an encoder-decoder's answer, its start included.
+        """
+        return record_bytes(self.model, tokens, answer)
 
     # ── text ──────────────────────────────────────────────────────────────────
 

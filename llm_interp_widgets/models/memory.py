@@ -1,11 +1,15 @@
-"""Memory: how much is free, and what running out of it looks like on each device."""
+"""Memory: how much is free, what a record takes, what running out looks like on each device."""
 
 from __future__ import annotations
 
 import gc
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -34,3 +38,33 @@ def release(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def record_bytes(model: PreTrainedModel, tokens: int, answer: int = 0) -> int:
+    """Return how many bytes queries and keys of so many tokens take.
+
+    Args:
+        model: A transformers model; of several towers, the one that reads text.
+        tokens: That it reads.
+        answer: That an encoder-decoder's decoder reads, its start included.
+    """
+    config: Any = model.config.get_text_config()
+
+    def number(*names: str) -> int:
+        return next((int(n) for name in names if (n := getattr(config, name, None))), 1)
+
+    heads = number("num_attention_heads")
+    shared = number("num_key_value_heads", "num_attention_heads")
+    width = (
+        number("head_dim")
+        if getattr(config, "head_dim", None)
+        else (number("d_kv") if hasattr(config, "d_kv") else number("hidden_size") // heads)
+    )
+    layers = number("num_hidden_layers")
+    if not getattr(config, "is_encoder_decoder", False):
+        return layers * (heads + shared) * width * tokens * model.dtype.itemsize
+    encoder = number("encoder_layers", "num_hidden_layers")
+    decoder = number("decoder_layers", "num_decoder_layers", "num_hidden_layers")
+    asking = number("decoder_attention_heads", "num_attention_heads")
+    read = encoder * 2 * heads * tokens + decoder * asking * (3 * answer + tokens)
+    return read * width * model.dtype.itemsize

@@ -49,7 +49,7 @@ def repeated(ids: Sequence[int], special: Sequence[bool]) -> Repeat | None:
     start, stop = real[0], real[-1] + 1
     half = (stop - start) // 2
     twice = half >= _SHORTEST and 2 * half == stop - start
-    same = ids[start : start + half] == ids[start + half : stop]
+    same = ids[start : start + half] == ids[start + half : stop] and min(ids[start:stop]) >= 0
     return Repeat(start, half) if twice and same else None
 
 

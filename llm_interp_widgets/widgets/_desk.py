@@ -15,7 +15,9 @@ Guarantees:
 
 from __future__ import annotations
 
+import atexit
 import threading
+import weakref
 from collections import OrderedDict
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 Said: TypeAlias = "tuple[dict[str, str], list[bytes]]"
 Answer: TypeAlias = "Callable[[wire.Want], Generator[Said]]"
 Send: TypeAlias = "Callable[[wire.HeadsAnswer, list[bytes]], None]"
+_LEAVING = 2.0  # seconds an exiting interpreter waits for an answer
 _PATIENCE = 10.0  # seconds a thread waits for another request
 _SLOW = ("effect", "parts")
 
@@ -46,6 +49,7 @@ class Desk:
         send: Send,
     ) -> None:
         self._lanes = {slow: _Lane(answer, send) for slow in (False, True)}
+        _open.add(self)
 
     def ask(self, request: wire.AskHeads) -> None:
         """File a request."""
@@ -59,6 +63,24 @@ class Desk:
         """Answer nothing more, and let go of what answers."""
         for lane in self._lanes.values():
             lane.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait until what is being answered is answered."""
+        for lane in self._lanes.values():
+            lane.join(seconds)
+
+
+_open: weakref.WeakSet[Desk] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave() -> None:
+    """Stop before the interpreter takes torch away under an answer in the making."""
+    desks = list(_open)
+    for desk in desks:
+        desk.close()
+    for desk in desks:
+        desk.join(_LEAVING)
 
 
 def _place(request: wire.AskHeads) -> tuple[str, str]:
@@ -74,6 +96,7 @@ class _Lane:
         self._waiting: OrderedDict[tuple[str, str], wire.AskHeads] = OrderedDict()
         self._current: wire.AskHeads | None = None
         self._running = False
+        self._thread: threading.Thread | None = None
 
     def file(self, request: wire.AskHeads) -> None:
         with self._door:
@@ -85,7 +108,12 @@ class _Lane:
             if not self._running:
                 self._running = True
                 name = "llm_interp_widgets:desk"
-                threading.Thread(target=self._run, name=name, daemon=True).start()
+                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     def drop(self, place: tuple[str, str]) -> None:
         with self._door:

@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models.record import AttentionRecord
 
 BUDGET = 10_000_000
-_CAUTION = (
-    "Weights, not importance: they say where a head looked, not what its looking did. Switch a "
-    "head off to see its effect."
-)
+_CAUTION = "Weights, not importance: they say where a head looked, not what its looking did."
 _PARTS = ("attention_head",)
 _WANTED = frozenset(wire.Want.__annotations__)
 
@@ -106,11 +103,14 @@ class AttentionBrowser(PageWidget):
         send = _sender(self)
         self._desk = Desk(Answers(self._texts.records), send)
         self._errand = Errand(_drawn(self._drawings, send, _keeper(self)), _ended(self))
-        super().__init__(
-            subject=dict(self._texts.subject(_CAUTION)),
-            overviews=[dict(drawing.state()) for drawing in self._drawings],
-            **({"stack": record.name} | traits),
-        )
+        try:
+            super().__init__(
+                subject=dict(self._texts.subject(_CAUTION)),
+                overviews=[dict(drawing.state()) for drawing in self._drawings],
+                **({"stack": record.name} | traits),
+            )
+        except traitlets.TraitError as error:
+            raise ParameterError(str(error)) from error
         self.on_msg(_handle)
         _kernel.follow()
         submit(self._errand, str(record.model.device))
@@ -121,6 +121,9 @@ class AttentionBrowser(PageWidget):
         can = set(cls.shared_traits) - {"subject", "overviews"}
         for name in traits.keys() - can:
             raise ParameterError(f"attend has no {name!r}. {nearest(name, sorted(can))}")
+        head = traits.get("head", (0, 0))
+        if not isinstance(head, tuple | list) or len(head) != 2:
+            raise ParameterError(f"head={head!r} must be a pair: head=(layer, head).")
 
     # ── what may be set ───────────────────────────────────────────────────────
 
@@ -161,7 +164,7 @@ class AttentionBrowser(PageWidget):
             _in_range("layer", layer, record.layers)
             _in_range("head", head, record.heads)
             heads.append((layer, head) if stack == first else (layer, head, stack))
-        return list(heads[0]) if name == "beside" and heads else heads
+        return list(heads[0]) if name == "beside" and heads else list(dict.fromkeys(heads))
 
     @traitlets.observe("stack")
     def _enter_stack(self, _: object) -> None:
@@ -179,9 +182,16 @@ class AttentionBrowser(PageWidget):
             msg = f"There is no stack {name!r}; this view has {names}."
             raise traitlets.TraitError(msg)
         found: AttentionRecord = self._texts.records[self._texts.names.index(name)]
+        if not found.calls:
+            msg = "The record of this view was closed. Call attend again."
+            raise traitlets.TraitError(msg)
         return found
 
     # ── life ──────────────────────────────────────────────────────────────────
+
+    def __repr__(self) -> str:
+        """Return one line: what is shown, and which head is open."""
+        return f"<AttentionBrowser {self.head} of {self.record!r}>"
 
     @property
     def heading(self) -> str:

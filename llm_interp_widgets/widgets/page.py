@@ -75,7 +75,7 @@ class PageWidget(anywidget.AnyWidget):
 
     def _check_open(self, what: str) -> None:
         if self._closed:
-            raise ClosedWidgetError(f"Cannot {what}: this widget was closed. Call explain again.")
+            raise ClosedWidgetError(f"Cannot {what}: this widget was closed. Make the view again.")
 
 
 def write_views(

@@ -21,9 +21,9 @@ import pytest
 import torch
 
 import llm_interp_widgets as liw
-from llm_interp_widgets.models.attention import record_bytes
 from llm_interp_widgets.models.capture import capturing
 from llm_interp_widgets.models.language_model import Inputs, Readout
+from llm_interp_widgets.models.memory import record_bytes
 from llm_interp_widgets.models.visits import attention, untouched
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))

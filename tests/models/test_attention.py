@@ -11,7 +11,7 @@ import torch
 import llm_interp_widgets as liw
 from llm_interp_widgets.errors import ModelMemoryError, ParameterError, PromptTooLongError
 from llm_interp_widgets.models import attention as room
-from llm_interp_widgets.models.attention import record_bytes
+from llm_interp_widgets.models.memory import record_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ def test_the_memory_of_a_record_is_known_before(
 
 def test_memory_of_the_default_model_is_that_of_queries_and_keys(lm: LanguageModel) -> None:
     record = liw.attention(lm, list(range(1000, 1512)))
+    assert lm.attention_bytes(512) == record_bytes(lm.model, 512)
     assert record_bytes(lm.model, 512) == 30 * (9 + 3) * 64 * 512 * 4
     assert record_bytes(lm.model, 512) <= record.nbytes <= 1.02 * record_bytes(lm.model, 512)
 

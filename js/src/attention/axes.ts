@@ -2,14 +2,14 @@
  * The two sides of a matrix, as tokens or as pieces of several, and the tiles that cover a part of
  * it.
  *
- * A tile is a square of 256 cells; on level n a cell covers 2ⁿ pieces of each side.
+ * A tile is a square of 512 cells; on level n a cell covers 2ⁿ pieces of each side.
  */
 
 import { visible } from "../format";
 import type { Window } from "../matrix";
 import type { Text } from "./board";
 
-export const SIDE = 256;
+export const SIDE = 512;
 const NAME = 22;
 
 export interface Axis {

@@ -72,7 +72,7 @@ export interface Ref {
 
 /** Answers that are remembered, and their bytes: those that were looked at last. */
 const REMEMBERED = 600;
-const BYTES = 24 * 2 ** 20;
+const BYTES = 16 * 2 ** 20;
 const TRAITS = [
   "subject",
   "failure",
@@ -110,6 +110,7 @@ export class Board {
   #asked = new Map<number, { slot: string; keys: string[]; hear: Hear }>();
   #known = new Map<string, Answer>();
   #bytes = 0;
+  #lost = false;
   #listeners = new Set<Cleanup>();
   #events: [name: string, listener: Listener][];
 
@@ -125,7 +126,7 @@ export class Board {
     for (const [name, listener] of this.#events) model.on(name, listener);
     signal?.addEventListener("abort", () => this.close(), { once: true });
     this.#readOverviews();
-    if (this.live) model.send({ type: "ready" });
+    if (this.live) this.#send({ type: "ready" });
   }
 
   close(): void {
@@ -144,7 +145,13 @@ export class Board {
     for (const [trait, value] of Object.entries(values)) this.#model.set(trait, value);
     this.#notify();
     // What the views now ask for goes first: the kernel need not hear of the trait to answer.
-    setTimeout(() => this.#model.save_changes());
+    setTimeout(() => {
+      try {
+        this.#model.save_changes();
+      } catch {
+        this.lose();
+      }
+    });
   }
 
   subscribe(listener: Cleanup): Cleanup {
@@ -182,6 +189,26 @@ export class Board {
     return this.#stacks;
   }
 
+  /** Whether there should be a kernel, and none answers: it was restarted, or never was here. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  lose(): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.#notify();
+  }
+
+  /** A kernel that is gone throws; what is on screen stays. */
+  #send(message: object): void {
+    try {
+      this.#model.send(message);
+    } catch {
+      this.lose();
+    }
+  }
+
   overview(stack: number): Overview | null {
     return this.#overviews[stack] ?? null;
   }
@@ -207,7 +234,7 @@ export class Board {
     const id = this.#next++;
     if (wants.length > 0) this.#asked.set(id, { slot, keys: wants.map(keyOf), hear });
     const ask: AskHeads = { type: "ask", view: this.#view, slot, id, wants: [...wants] };
-    this.#model.send(ask);
+    this.#send(ask);
   }
 
   /** A part of the view, from the page or from the kernel; both hand it over as source text. */
@@ -215,7 +242,7 @@ export class Board {
     if (this.#model.part) return this.#model.part(name) as Promise<PartModule>;
     return new Promise((found, failed) => {
       this.#parts.set(name, { found, failed });
-      this.#model.send({ type: "part", name });
+      this.#send({ type: "part", name });
     });
   }
 
@@ -255,6 +282,7 @@ export class Board {
 
   #receive(content: unknown, buffers: unknown): void {
     const message = content as Partial<Incoming> | null;
+    if (message?.type === "answer" || message?.type === "part") this.#lost = false;
     const list = inPlace(Array.isArray(buffers) ? buffers : []);
     if (message?.type === "drawn") void this.#draw(message as HeadsDrawn, list[0]);
     else if (message?.type === "part") void this.#load((message as PartSource).name, list[0]);

@@ -6,7 +6,7 @@
 
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
-import type { Board, Stack } from "../../attention/board";
+import type { Board, Overview as Drawn, Stack } from "../../attention/board";
 import { SCALES, scaleOf } from "../../attention/ramp";
 import { type HeadAt, ranked, SCORES } from "../../attention/ranking";
 import type { Theme } from "../../colour";
@@ -68,6 +68,12 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
         <h2 class="liw-title">{title(stack)}</h2>
         <Caution text={subject?.caution ?? ""} />
       </div>
+      {board.lost && (
+        <p class="liw-heads-problem" role="alert">
+          The kernel does not answer: it was restarted, or this notebook was opened without it. What
+          is drawn stays; run the cell for the rest.
+        </p>
+      )}
       {failure?.message && <Failure error={{ name: "", ...failure } as ErrorInfo} />}
       <div class="liw-toolbar liw-heads-bar-top">
         {stacks.length > 1 && (
@@ -120,7 +126,7 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
           options={Object.entries(SCALES)}
           onChoose={(name) => board.set({ scale: name })}
         />
-        <Standing drawn={drawn} />
+        <Standing drawn={drawn} lost={board.lost} />
       </div>
       <Overview
         drawn={drawn}
@@ -130,6 +136,7 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
         sort={sort}
         least={least}
         open={head < 0 ? null : { layer, head }}
+        absent={absent(board, stack)}
         pinned={inStack.map(([layer, head]) => ({ layer, head }))}
         onOpen={show}
         onPin={(at) => toggle(pinOf(at))}
@@ -162,13 +169,36 @@ function title(stack: Stack): string {
   return `Where ${layers * heads} heads${of} look`;
 }
 
+/** What a page keeps of a stack's heads, as far as the overview tells. */
+interface Kept {
+  readonly error_max?: number;
+  readonly left_out?: string;
+  readonly parts?: readonly {
+    readonly layer: number;
+    readonly head: number;
+    readonly heads: number;
+  }[];
+}
+
+function keptOf(board: Board, stack: Stack): Kept | null {
+  const all = board.live ? null : (board.get("kept") as readonly Kept[] | null);
+  return all?.[stack.index] ?? null;
+}
+
+/** Heads that a page could not keep, each as layer · heads + head. */
+function absent(board: Board, stack: Stack): ReadonlySet<number> {
+  const kept = keptOf(board, stack);
+  if (kept === null || !kept.left_out) return new Set();
+  const missing = new Set(Array.from({ length: stack.layers * stack.heads }, (_, i) => i));
+  for (const { layer, head, heads } of kept.parts ?? []) {
+    for (let i = 0; i < heads; i++) missing.delete(layer * stack.heads + head + i);
+  }
+  return missing;
+}
+
 /** What a page could not keep, or how far it is from exact. */
 function kept(board: Board, stack: Stack): Fact[] {
-  if (board.live) return [];
-  const all = board.get("kept") as
-    | readonly { readonly error_max?: number; readonly left_out?: string }[]
-    | null;
-  const own = all?.[stack.index];
+  const own = keptOf(board, stack);
   const facts: Fact[] = [];
   if (own?.error_max) {
     const value = `weights within ${own.error_max.toPrecision(2)} of exact`;
@@ -178,17 +208,22 @@ function kept(board: Board, stack: Stack): Fact[] {
   return facts;
 }
 
-function Standing({ drawn }: Pick<Parameters<typeof Overview>[0], "drawn">): JSX.Element | null {
+interface StandingProps {
+  readonly drawn: Drawn | null;
+  readonly lost: boolean;
+}
+
+function Standing({ drawn, lost }: StandingProps): JSX.Element | null {
   const pictures = drawn?.pictures ?? [];
   const exact = pictures.filter((picture) => picture?.stage === 2).length;
   if (drawn === null || exact === pictures.length) return null;
   const some = pictures.filter((picture) => picture !== null).length;
-  const over = drawn.status !== "running" && drawn.status !== "queued";
+  const over = lost || (drawn.status !== "running" && drawn.status !== "queued");
   const words = some < pictures.length ? `drawing layer ${some + 1}` : `sampled; exact ${exact}`;
   return (
     <span class="liw-muted liw-heads-small" role="status">
       {over
-        ? `Stopped: ${exact} of ${pictures.length} layers are exact, the rest sampled.`
+        ? `Stopped: ${exact} of ${pictures.length} layers are exact, the others sampled or not drawn.`
         : `${words} of ${pictures.length}`}
     </span>
   );

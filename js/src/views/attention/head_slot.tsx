@@ -16,10 +16,10 @@ export function HeadSlot({ board }: { board: Board }): JSX.Element {
       if (!signal.aborted) setStanding(words);
     };
     // A notebook that was saved shows its overview; heads are opened by a kernel.
-    const late = setTimeout(
-      () => say("Heads are opened by the kernel, which does not answer. Run the cell to open one."),
-      PATIENCE_MS,
-    );
+    const late = setTimeout(() => {
+      say("Run the cell to open heads.");
+      board.lose();
+    }, PATIENCE_MS);
     board
       .part("attention_head")
       .then((part) => {

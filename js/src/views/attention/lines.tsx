@@ -34,6 +34,7 @@ interface Props {
   readonly query: number | null;
   readonly onLook: (cell: Cell | null) => void;
   readonly onPick: (cell: Cell) => void;
+  readonly onRelease: () => void;
 }
 
 export function Lines(props: Props): JSX.Element {
@@ -42,6 +43,7 @@ export function Lines(props: Props): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
   const width = useWidth(canvas, 260);
   const [top, setTop] = useState(0);
+  const side = Math.min(150, width * 0.3);
   const total = Math.max(rows.count, cols.count);
   const height = Math.min(TALLEST, total * ROW + 8);
   const first = Math.floor(top / ROW / BLOCK) * BLOCK;
@@ -70,7 +72,6 @@ export function Lines(props: Props): JSX.Element {
   useLayoutEffect(() => {
     const context = brush(canvas.current, width, height);
     if (!context) return;
-    const side = Math.min(150, width * 0.3);
     const palette = PALETTES[look.theme];
     context.font = FONT;
     context.textBaseline = "middle";
@@ -125,16 +126,18 @@ export function Lines(props: Props): JSX.Element {
       const next = Math.max(0, Math.min(rows.count - 1, (query ?? Math.floor(top / ROW)) + step));
       onLook({ query: next, key: -1 });
     } else if (event.key === "Enter" && query !== null) onPick({ query, key: -1 });
-    else if (event.key === "Escape") onLook(null);
-    else return;
+    else if (event.key === "Escape") {
+      onLook(null);
+      props.onRelease();
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   };
   return (
     <div>
       <div class="liw-heads-ends liw-muted" aria-hidden="true">
-        <span>attends</span>
-        <span>is attended to</span>
+        <span style={{ width: `${side}px`, textAlign: "end" }}>attends</span>
+        <span style={{ width: `${side}px` }}>is attended to</span>
       </div>
       <div
         class="liw-heads-scroll"

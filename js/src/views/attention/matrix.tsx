@@ -55,6 +55,8 @@ export interface MatrixProps {
   readonly cell: Cell | null;
   readonly onLook: (cell: Cell | null) => void;
   readonly onPick: (cell: Cell) => void;
+  /** Lets go of what is pinned. */
+  readonly onRelease: () => void;
   /** What each column gets in all, (piece) → sum; drawn over the columns. */
   readonly totals: Float32Array | null;
   readonly label: string;
@@ -68,8 +70,12 @@ export function Matrix(props: MatrixProps): JSX.Element {
   const narrow = width < 420;
   const left = narrow ? 64 : NAMES;
   const top = HEADS + TOTALS;
-  const wide = width - left - RIGHT;
-  const tall = Math.min(TALLEST, size.rows * HIGHEST, (wide * size.rows) / size.columns);
+  const room = width - left - RIGHT;
+  // A text against itself is a square; else each side takes the room that it has.
+  const square = size.rows === size.columns;
+  const cellSize = Math.min(HIGHEST, room / size.columns, TALLEST / size.rows);
+  const wide = square ? cellSize * size.columns : room;
+  const tall = square ? cellSize * size.rows : Math.min(TALLEST, size.rows * HIGHEST);
   const height = top + tall;
   const level = levelOf(seen, wide, tall);
   const causal = stack.causal;
@@ -99,10 +105,12 @@ export function Matrix(props: MatrixProps): JSX.Element {
     context.rect(left, top, wide, tall);
     context.clip();
     context.imageSmoothingEnabled = false;
+    let drawn = false;
     for (let at = coarsest; at >= level; at--) {
       for (const tile of at === level ? tiles : tilesOf(seen, at, causal)) {
         const image = imageOf(board, props, tile, lut);
         if (image === null) continue;
+        drawn = true;
         const side = 2 ** tile.level;
         const [tx, ty] = [tile.col * SIDE * side, tile.row * SIDE * side];
         const [cw, ch] = [image.width * side, image.height * side];
@@ -127,6 +135,13 @@ export function Matrix(props: MatrixProps): JSX.Element {
       );
     }
     context.restore();
+    if (tiles.length > 0 && !drawn) {
+      context.globalAlpha = 0.7;
+      context.font = FONT;
+      context.fillStyle = ink;
+      context.textAlign = "center";
+      context.fillText(failed ? "not to be had" : "computing…", left + wide / 2, top + tall / 2);
+    }
     context.globalAlpha = 0.25;
     context.strokeStyle = context.fillStyle = ink;
     context.lineWidth = 1;
@@ -227,8 +242,10 @@ export function Matrix(props: MatrixProps): JSX.Element {
     else if (event.key === "+" || event.key === "=") zoom(STEP);
     else if (event.key === "-") zoom(1 / STEP);
     else if (event.key === "0") onSeen(whole(size));
-    else if (event.key === "Escape") onLook(null);
-    else return;
+    else if (event.key === "Escape") {
+      onLook(null);
+      props.onRelease();
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   };
@@ -246,7 +263,7 @@ export function Matrix(props: MatrixProps): JSX.Element {
           ref={canvas}
           tabIndex={0}
           role="application"
-          aria-label={`${props.label}: ${size.rows} queries by ${size.columns} keys; arrows move, Enter pins, + and - zoom, 0 shows all`}
+          aria-label={`${props.label}: ${size.rows} queries by ${size.columns} keys; arrows move, Enter pins, Escape lets go, + and - zoom, 0 shows all`}
           data-lm-suppress-shortcuts="true"
           data-zoomed={!isWhole || undefined}
           data-grabbed={grabbed || undefined}

@@ -13,6 +13,7 @@ const LEFT = 26;
 const UNDER = 18;
 const PROFILE = 34;
 const GAP = 2;
+const PAD = 2;
 const LARGEST = 56;
 const RANKED = 60;
 const CAPTION = 15;
@@ -27,6 +28,8 @@ interface Props {
   readonly least: number;
   readonly open: HeadAt | null;
   readonly pinned: readonly HeadAt[];
+  /** Heads that cannot be opened, each as layer · heads + head. */
+  readonly absent: ReadonlySet<number>;
   readonly onOpen: (at: HeadAt) => void;
   readonly onPin: (at: HeadAt) => void;
 }
@@ -45,7 +48,7 @@ export function Overview(props: Props): JSX.Element {
     const { layer, head } = heads[n] as HeadAt;
     const [col, row] =
       sort === "" ? [layer, head] : [n % grid.columns, Math.floor(n / grid.columns)];
-    return [LEFT * grid.margin + col * grid.stepX, row * grid.stepY];
+    return [LEFT * grid.margin + col * grid.stepX + PAD, row * grid.stepY + PAD];
   };
 
   useLayoutEffect(() => {
@@ -61,7 +64,8 @@ export function Overview(props: Props): JSX.Element {
       context.globalAlpha = 0.07;
       context.fillStyle = ink;
       context.fillRect(x, y, grid.side, grid.side);
-      context.globalAlpha = picture?.stage === 1 ? 0.75 : 1;
+      const gone = props.absent.has(one.layer * stack.heads + one.head);
+      context.globalAlpha = gone ? 0.2 : 1;
       const image = picture && imageOf(picture, lut);
       if (picture && image) {
         const top = one.head * picture.rows;
@@ -85,7 +89,7 @@ export function Overview(props: Props): JSX.Element {
         context.fillStyle = ink;
         context.globalAlpha = 0.75;
         const score = scoreOf(drawn, stack, sort, one);
-        const words = `${one.layer}.${one.head}  ${Number.isNaN(score) ? "–" : magnitude(score)}`;
+        const words = `L${one.layer} H${one.head}  ${Number.isNaN(score) ? "–" : magnitude(score)}`;
         context.fillText(words, x, y + grid.side + 11, grid.side);
       }
     });
@@ -155,7 +159,12 @@ export function Overview(props: Props): JSX.Element {
       </div>
       <p class="liw-pinned" aria-live="polite">
         {at ? (
-          <Said drawn={drawn} stack={stack} at={at} />
+          <Said
+            drawn={drawn}
+            stack={stack}
+            at={at}
+            gone={props.absent.has(at.layer * stack.heads + at.head)}
+          />
         ) : (
           <span class="liw-muted">
             {sort === ""
@@ -179,17 +188,27 @@ export function Overview(props: Props): JSX.Element {
 }
 
 /** A head's name and scores, in one line. */
-function Said({ drawn, stack, at }: Pick<Props, "drawn" | "stack"> & { at: HeadAt }): JSX.Element {
+function Said({ drawn, stack, at, gone }: SaidProps): JSX.Element {
   const scores = Object.entries(SCORES).flatMap(([name, [title]]) => {
     const score = scoreOf(drawn, stack, name, at);
     return Number.isNaN(score) ? [] : [`${title.toLowerCase()} ${magnitude(score)}`];
   });
+  const picture = drawn?.pictures[at.layer];
+  const standing = [
+    ...(gone ? ["not in this file"] : []),
+    ...(picture?.stage === 1 ? ["picture sampled: the middle query of each cell"] : []),
+  ];
   return (
     <>
       <b>{`Layer ${at.layer}, head ${at.head}`}</b>
-      <span class="liw-muted">{scores.join(" · ")}</span>
+      <span class="liw-muted">{[...standing, ...scores].join(" · ")}</span>
     </>
   );
+}
+
+interface SaidProps extends Pick<Props, "drawn" | "stack"> {
+  readonly at: HeadAt;
+  readonly gone: boolean;
 }
 
 interface Grid {
@@ -204,14 +223,14 @@ interface Grid {
 function layOut({ layers, heads }: Stack, width: number, flow: boolean, count: number): Grid {
   if (flow) {
     const side = Math.min(64, (width - 7 * GAP) / 4);
-    const columns = Math.max(1, Math.floor((width + 6) / (side + 6)));
+    const columns = Math.max(1, Math.floor((width + 6 - 2 * PAD) / (side + 6)));
     const stepY = side + CAPTION + 4;
-    const height = Math.max(1, Math.ceil(count / columns)) * stepY;
+    const height = Math.max(1, Math.ceil(count / columns)) * stepY + PAD;
     return { columns, side, stepX: side + 6, stepY, height, margin: 0 };
   }
-  const side = Math.max(6, Math.min(LARGEST, (width - LEFT) / layers - GAP));
+  const side = Math.max(6, Math.min(LARGEST, (width - LEFT - 2 * PAD) / layers - GAP));
   const step = side + GAP;
-  const height = heads * step + UNDER + PROFILE;
+  const height = heads * step + UNDER + PROFILE + PAD;
   return { columns: layers, side, stepX: step, stepY: step, height, margin: 1 };
 }
 

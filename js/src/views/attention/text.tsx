@@ -31,6 +31,7 @@ interface Props {
   readonly cell: Cell | null;
   readonly onLook: (cell: Cell | null) => void;
   readonly onPick: (cell: Cell) => void;
+  readonly onRelease: () => void;
 }
 
 export function HeadText(props: Props): JSX.Element {
@@ -67,6 +68,7 @@ export function HeadText(props: Props): JSX.Element {
           at === null ? null : side === "key" ? { query: -1, key: at } : { query: at, key: -1 },
         )
       }
+      onRelease={props.onRelease}
       onPick={(at) => onPick(side === "key" ? { query: -1, key: at } : { query: at, key: -1 })}
     />
   );
@@ -102,6 +104,7 @@ interface BlockProps {
   readonly at: number | null;
   readonly onLook: (at: number | null) => void;
   readonly onPick: (at: number) => void;
+  readonly onRelease: () => void;
 }
 
 function Block({
@@ -115,6 +118,7 @@ function Block({
   at,
   onLook,
   onPick,
+  onRelease,
 }: BlockProps): JSX.Element {
   const root = useRef<HTMLDivElement>(null);
   const marks = useMemo(
@@ -181,8 +185,10 @@ function Block({
       onLook(next);
       root.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus();
     } else if (event.key === "Enter" || event.key === " ") onPick(from);
-    else if (event.key === "Escape") onLook(null);
-    else return;
+    else if (event.key === "Escape") {
+      onLook(null);
+      onRelease();
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   };
