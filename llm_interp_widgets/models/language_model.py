@@ -244,7 +244,8 @@ class LanguageModel:
 
     def check_ids(self, ids: Sequence[int]) -> None:
         """Raise ``PromptError`` if the model has no embedding for one of these tokens."""
-        wrong = [i for i in ids if not 0 <= i < self.vocabulary_size]
+        size = self.vocabulary_size
+        wrong = [i for i in ids if not 0 <= i < size]
         if wrong:
             raise PromptError(
                 f"Token id {wrong[0]} is outside of {self.name}'s vocabulary (0 to "

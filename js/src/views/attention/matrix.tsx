@@ -19,7 +19,7 @@ import { brush, fitted, useAnswers, useWidth } from "./hooks";
 const NAMES = 104;
 const HEADS = 72;
 const TOTALS = 14;
-const LEGIBLE = 11;
+const LEGIBLE = 13;
 const DRAG = 4;
 const STEP = 1.6;
 const TALLEST = 620;
