@@ -3,7 +3,8 @@
 Guarantees:
 
 - ``llm_interp_widgets/static/`` holds one bundle for every file of ``js/src/widgets/``
-  and ``js/src/parts/``, and one for ``js/src/host.ts``; a wheel or sdist with one missing, or older than its sources, fails.
+  and ``js/src/parts/``, and one for ``js/src/host.ts``; a wheel or sdist with one missing, or
+  older than its sources, fails.
 - Bundles are built with npm, and only where they are missing or stale.
 - An sdist carries finished bundles: a wheel is made from it without Node.
 - An editable install builds nothing; ``make`` does (``python js/hatch_build.py``).
