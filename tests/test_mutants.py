@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-GATE = Path(__file__).parent / "mutants" / "gate.py"
+HERE = Path(__file__).parent
+GATE = HERE / "mutants" / "gate.py"
+PACKAGE = HERE.parent / "llm_interp_widgets"
 
 
 @pytest.mark.slow
@@ -18,3 +21,13 @@ def test_planted_bugs_are_found():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SURVIVED" not in done.stdout
     assert not done.stdout.startswith("0 planted")
+
+
+def test_every_known_bug_can_still_be_planted():
+    path = HERE / "mutants" / "mutants.toml"
+    lost = []
+    for entry in tomllib.loads(path.read_text("utf-8"))["mutant"]:
+        source = (PACKAGE / entry["file"]).read_text("utf-8")
+        if source.count(entry["old"]) != 1:
+            lost.append(entry["name"])
+    assert lost == []

@@ -15,8 +15,8 @@ import torch
 
 from llm_interp_widgets.models.heads import Call
 from llm_interp_widgets.models.masks import Bias, Mask
-from llm_interp_widgets.models.tally import SCORES
 from llm_interp_widgets.results._file import read, write
+from llm_interp_widgets.results.attention import SCORES
 from llm_interp_widgets.results.attribution import ModelInfo
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from llm_interp_widgets.errors import ParameterError, ResultError
 from llm_interp_widgets.models import _requests, components, together
 from llm_interp_widgets.models._record_file import read_record, write_record
 from llm_interp_widgets.models.captured import Captured, as_numpy
-from llm_interp_widgets.models.tally import SCORES, tally
+from llm_interp_widgets.models.tally import tally
+from llm_interp_widgets.results.attention import SCORES
 
 if TYPE_CHECKING:
     import os

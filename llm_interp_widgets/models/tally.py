@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from llm_interp_widgets.results.attention import SCORES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
 
     from llm_interp_widgets.models.heads import Call, Slab
 
-SCORES = (
-    "induction", "previous_token", "duplicate_token", "first_token", "entropy", "distance",
-)  # fmt: skip
 _SHORTEST = 4
 _TINY = 1e-38  # its own logarithm is finite, and 0 times that is 0
 

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt32
     from numpy import ndarray
 
+SCORES = (
+    "induction", "previous_token", "duplicate_token", "first_token", "entropy", "distance",
+)  # fmt: skip
+"""Names of head scores, as ``AttentionRecord.head_scores`` defines them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:

@@ -20,6 +20,7 @@ import numpy as np
 
 from llm_interp_widgets import wire
 from llm_interp_widgets.errors import InterpError
+from llm_interp_widgets.results.attention import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 SIDE, COARSE = 64, 32
 SAMPLED, EXACT = 1, 2
-SCORES = (
-    "induction", "previous_token", "duplicate_token", "first_token", "entropy", "distance",
-)  # fmt: skip
 _INTERVAL = 1 / 15  # seconds between messages of sampled pictures
 
 

@@ -18,10 +18,11 @@ from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.heads import keep
 from llm_interp_widgets.export.page import View, check_place, render_page, write_page
 from llm_interp_widgets.jobs import Errand, submit
+from llm_interp_widgets.results.attention import SCORES
 from llm_interp_widgets.widgets import _kernel
 from llm_interp_widgets.widgets._desk import Desk
 from llm_interp_widgets.widgets._heads import Answers
-from llm_interp_widgets.widgets._overview import SCORES, Drawing, steps
+from llm_interp_widgets.widgets._overview import Drawing, steps
 from llm_interp_widgets.widgets._texts import Texts
 from llm_interp_widgets.widgets.page import PageWidget
 

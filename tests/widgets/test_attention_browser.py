@@ -17,8 +17,8 @@ import traitlets
 import llm_interp_widgets as liw
 from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ClosedWidgetError, ParameterError, ResultError
+from llm_interp_widgets.results.attention import SCORES
 from llm_interp_widgets.widgets._desk import Desk
-from llm_interp_widgets.widgets._overview import SCORES
 
 TEXT = "The capital of France is Paris, and the capital of Japan is"
 LONG = TEXT * 4  # longer than a coarse picture
