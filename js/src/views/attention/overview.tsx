@@ -43,6 +43,10 @@ export function Overview(props: Props): JSX.Element {
   const lut = useMemo(() => ramp(theme, scale, 0), [theme, scale]);
   const order = useMemo(() => ranked(drawn, stack, sort, least), [drawn, stack, sort, least]);
   const heads = sort === "" || all ? order : order.slice(0, RANKED);
+  const means = useMemo(() => profile(drawn, stack, "first_token"), [drawn, stack]);
+  const profiled = means.some(Number.isFinite)
+    ? ", and below it the layer’s mean weight on the first token"
+    : "";
   const grid = layOut(stack, width, sort !== "", heads.length);
   const placeOf = (n: number): [x: number, y: number] => {
     const { layer, head } = heads[n] as HeadAt;
@@ -94,7 +98,7 @@ export function Overview(props: Props): JSX.Element {
       }
     });
     context.globalAlpha = 0.75;
-    if (sort === "") drawAxes(context, grid, stack, profile(drawn, stack, "first_token"), ink);
+    if (sort === "") drawAxes(context, grid, stack, means, ink);
     context.globalAlpha = 1;
   });
 
@@ -168,7 +172,7 @@ export function Overview(props: Props): JSX.Element {
         ) : (
           <span class="liw-muted">
             {sort === ""
-              ? "A column a layer, and below it the layer’s mean weight on the first token. Point at a head for its scores; click opens it."
+              ? `A column a layer${profiled}. Point at a head for its scores; click opens it.`
               : `${SCORES[sort]?.[0]}: ${SCORES[sort]?.[1]}. Point at a head for its scores; click opens it.`}
           </span>
         )}
