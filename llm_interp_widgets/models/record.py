@@ -38,7 +38,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AttentionRecord(Captured):
-    """Attention of one stack of a model on one text.
+    """Attention of one stack of a model on one text; ``attention`` and ``load`` make them.
+
+    Example:
+        >>> r = attention(lm, "The capital of France is")  # doctest: +SKIP
+        >>> r.weights(5, 2, rows=-1)  # where the last token looks  # doctest: +SKIP
+        >>> r.effect([(5, 2)])  # and what that looking does  # doctest: +SKIP
 
     Attributes:
         tokens: What is attended to, one per key.
