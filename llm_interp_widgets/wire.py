@@ -21,6 +21,8 @@ Conversation of one widget::
       │  ◀──────────── snapshot (a trait) ──    │
       │  ◀──────────── chunk seq=1,2,3 … ───    │   at most 30 a second
       │  ack (every 8 chunks) ──────────────▶   │   no ack: the kernel waits and merges
+      │  ping (now and then) ───────────────▶   │
+      │  ◀───────────────────────────── pong    │   no pong: the view says that the kernel is busy
       │  cancel ────────────────────────────▶   │
       │  ◀──────────── snapshot (final) ────    │
 """
@@ -143,9 +145,26 @@ class Chunk(TypedDict):
 
 
 class Ready(TypedDict):
-    """Browser to kernel: a view (re)appeared and wants the snapshot, then chunks."""
+    """Browser to kernel: a view (re)appeared and wants the snapshot, then chunks.
+
+    ``binary`` is false where the host lost the buffers of the traits: from then on every buffer
+    comes as base64 text in its place, and those of a message as its field ``buffers``.
+    """
 
     type: Literal["ready"]
+    binary: bool
+
+
+class Ping(TypedDict):
+    """Browser to kernel: does anybody hear?"""
+
+    type: Literal["ping"]
+
+
+class Pong(TypedDict):
+    """Kernel to browser: yes. What was said before it was heard, too."""
+
+    type: Literal["pong"]
 
 
 class Ack(TypedDict):
@@ -461,7 +480,8 @@ def unpack(buffer: bytes | memoryview, shape: Sequence[int]) -> npt.NDArray[np.f
 # ── TypeScript ────────────────────────────────────────────────────────────────
 
 _MESSAGES: tuple[type, ...] = (
-    TokenInfo, Fact, ErrorInfo, Subject, JobState, Snapshot, Chunk, Ready, Ack, Cancel,
+    TokenInfo, Fact, ErrorInfo, Subject, JobState, Snapshot, Chunk, Ready, Ping, Pong, Ack,
+    Cancel,
     Alternatives, AskContrast, NeighbourhoodData, CollectionData, KeptRule, KeptPart, KeptHeads,
     AttentionText, AttentionStack, AttentionSubject, AttentionOverview,
     HeadsDrawn, HeadsScored, Want, AskHeads, HeadsAnswer, AskPart, PartSource,

@@ -10,13 +10,15 @@
  */
 
 import { inPlace } from "./decode";
+import { type Hearing, Link } from "./link";
 import type { Cleanup, Listener, Model } from "./model";
-import { ACK_EVERY, type Ack, type Cancel, type Chunk, type Ready } from "./protocol.gen";
+import { ACK_EVERY, type Ack, type Cancel, type Chunk, type Snapshot } from "./protocol.gen";
 import { type Action, EMPTY, finished, reduce, type State } from "./store";
 
 export interface Connection {
-  /** Whether a kernel may be listening. */
+  /** Whether a kernel may be listening: there is one, and it was not lost. */
   readonly live: boolean;
+  readonly hearing: Hearing;
   state(): State;
   /** The jobs shown beside the first one, in their order. */
   others(): readonly State[];
@@ -28,11 +30,17 @@ export interface Connection {
   /** Stops every job that still runs. */
   cancel(): void;
   subscribe(listener: Cleanup): Cleanup;
+  /** Looks at what the host says of the kernel on a view, until the returned function is called. */
+  watch(view: Element): Cleanup;
 }
 
+/** Milliseconds between two looks whether the kernel of a running job hears. */
+const PULSE = 5_000;
+
 class ModelConnection implements Connection {
-  readonly live: boolean;
   #model: Model;
+  #link: Link;
+  #pulse: ReturnType<typeof setInterval> | undefined;
   #states: State[] = [EMPTY];
   #acked = new Map<string, number>();
   #asked = false;
@@ -42,7 +50,7 @@ class ModelConnection implements Connection {
 
   constructor(model: Model, traits: readonly string[]) {
     this.#model = model;
-    this.live = model.offline !== true;
+    this.#link = new Link(model, () => this.#notify());
     this.#events = [
       ["change:snapshot", () => this.#readSnapshot()],
       ["change:others", () => this.#readOthers()],
@@ -52,7 +60,18 @@ class ModelConnection implements Connection {
     for (const [name, listener] of this.#events) model.on(name, listener);
     this.#readSnapshot();
     this.#readOthers();
-    this.send({ type: "ready" } satisfies Ready);
+    this.#greet();
+    this.#pulse = setInterval(() => {
+      if (this.live && this.#states.some(running)) this.#link.ping();
+    }, PULSE);
+  }
+
+  get live(): boolean {
+    return this.#link.live && this.hearing !== "gone";
+  }
+
+  get hearing(): Hearing {
+    return this.#link.hearing;
   }
 
   state(): State {
@@ -70,18 +89,23 @@ class ModelConnection implements Connection {
   set(trait: string, value: unknown): void {
     if (Object.is(this.#model.get(trait), value)) return;
     this.#model.set(trait, value);
-    this.#model.save_changes();
+    this.#link.save();
     this.#notify();
   }
 
   cancel(): void {
-    for (const { job, progress } of this.#states) {
-      if (!finished(progress)) this.send({ type: "cancel", job } satisfies Cancel);
+    for (const { job } of this.#states.filter(running)) {
+      this.send({ type: "cancel", job } satisfies Cancel);
     }
+    this.#link.ping();
   }
 
   send(message: object): void {
-    if (this.live) this.#model.send(message);
+    if (this.live) this.#link.send(message);
+  }
+
+  watch(view: Element): Cleanup {
+    return this.#link.watch(view);
   }
 
   subscribe(listener: Cleanup): Cleanup {
@@ -109,6 +133,13 @@ class ModelConnection implements Connection {
     for (const [name, listener] of this.#events) this.#model.off(name, listener);
     this.#events = [];
     this.#listeners.clear();
+    clearInterval(this.#pulse);
+    this.#link.close();
+  }
+
+  #greet(): void {
+    const snapshot = this.#model.get("snapshot") as Partial<Snapshot> | undefined;
+    this.#link.greet(snapshot?.subject ? (snapshot.scores ?? null) : undefined);
   }
 
   #readSnapshot(): void {
@@ -126,10 +157,14 @@ class ModelConnection implements Connection {
   }
 
   #receive(content: unknown, buffers: unknown): void {
+    this.#link.received(content);
     if (!isChunk(content)) return;
-    const list = Array.isArray(buffers) ? (buffers as unknown[]) : [];
     const place = this.#states.findIndex(({ job }) => job === content.job);
-    this.#dispatch(Math.max(0, place), { type: "chunk", chunk: content, buffers: inPlace(list) });
+    this.#dispatch(Math.max(0, place), {
+      type: "chunk",
+      chunk: content,
+      buffers: inPlace(content, buffers),
+    });
   }
 
   #dispatch(place: number, action: Action): void {
@@ -141,7 +176,7 @@ class ModelConnection implements Connection {
     this.#states = states;
     if (action.type === "chunk") this.#acknowledge(after);
     const stale = this.#states.some((state) => state.stale);
-    if (stale && !this.#asked) this.send({ type: "ready" } satisfies Ready);
+    if (stale && !this.#asked) this.#greet();
     this.#asked = stale;
     this.#notify();
   }
@@ -181,6 +216,10 @@ export function connect(
   const release = connection.hold();
   signal?.addEventListener("abort", release, { once: true });
   return { connection, release };
+}
+
+function running({ progress }: State): boolean {
+  return !finished(progress);
 }
 
 function isObject(value: unknown): value is object {

@@ -83,6 +83,17 @@ export interface Chunk {
 /** Browser to kernel: a view (re)appeared and wants the snapshot, then chunks. */
 export interface Ready {
   type: "ready";
+  binary: boolean;
+}
+
+/** Browser to kernel: does anybody hear? */
+export interface Ping {
+  type: "ping";
+}
+
+/** Kernel to browser: yes. What was said before it was heard, too. */
+export interface Pong {
+  type: "pong";
 }
 
 /** Browser to kernel: everything up to ``seq`` was drawn. */

@@ -135,7 +135,7 @@ describe("the board", () => {
   it("says it is there, and reads what the trait holds", async () => {
     const model = new KernelModel(browserTraits());
     const board = new Board(model);
-    expect(model.sent).toEqual([{ type: "ready" }]);
+    expect(model.sent).toEqual([{ type: "ready", binary: true }]);
     await until(() => board.overview(0)?.pictures[1] !== null);
     expect(board.overview(0)?.pictures[0]).toMatchObject({ rows: 2, cols: 2, stage: 1 });
     expect(board.stacks()[0]?.queries.tokens).toEqual(["a", " b", " c"]);

@@ -339,7 +339,7 @@ it("a kernel that is gone is said once, and the view stays", async () => {
     throw new Error("Cannot send");
   };
   await click("Switch it off");
-  expect(el.querySelector("[role=alert]")?.textContent).toContain("The kernel does not answer");
+  expect(el.querySelector("[role=alert]")?.textContent).toContain("The kernel is gone");
   expect(el.textContent).toContain("Stopped: 0 of 2 layers are exact");
   expect(el.querySelector("canvas")?.dataset["drawn"]).toBe("2");
 });

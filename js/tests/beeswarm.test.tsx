@@ -121,7 +121,7 @@ describe("many texts", () => {
     const kernel = model();
     const el = await draw(widget, kernel);
     expect(kernel.listening).toBeGreaterThan(0);
-    expect(kernel.sent).toEqual([]);
+    expect(kernel.sent).toEqual([{ type: "ready", binary: true }]);
     await act(() => kernel.set("output", 1));
     expect(el.querySelector(".liw-sentence")?.textContent).toContain("“yes”");
     await act(() => button(el, "Bars")?.click());

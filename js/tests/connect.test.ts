@@ -1,10 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { connect } from "../src/connect";
 import { HostModel } from "../src/host";
 import { ACK_EVERY } from "../src/protocol.gen";
 import { bytes, chunk, KernelModel, progress, SCORES, snapshot, traits } from "./samples";
 
 const TRAITS = ["selected"];
+const READY = { type: "ready", binary: true };
 
 function stream(model: KernelModel, from: number, to: number): void {
   for (let seq = from; seq <= to; seq++) model.emit("msg:custom", chunk(seq), [bytes(SCORES)]);
@@ -14,7 +15,7 @@ describe("a connection", () => {
   it("says ready at once and waits for nothing", () => {
     const model = new KernelModel({ snapshot: {}, selected: null });
     const { connection } = connect(model, TRAITS);
-    expect(model.sent).toEqual([{ type: "ready" }]);
+    expect(model.sent).toEqual([READY]);
     expect(connection.state().subject).toBeNull();
     model.set("snapshot", snapshot());
     expect(connection.state().subject).not.toBeNull();
@@ -34,7 +35,7 @@ describe("a connection", () => {
     const model = new KernelModel(traits());
     connect(model, TRAITS);
     stream(model, 3, 5);
-    expect(model.sent).toEqual([{ type: "ready" }, { type: "ready" }]);
+    expect(model.sent).toEqual([READY, READY]);
     model.set("snapshot", snapshot({ seq: 5 }));
     stream(model, 7, 7);
     expect(model.sent).toHaveLength(3);
@@ -106,5 +107,70 @@ describe("the views of one model", () => {
     const { connection } = connect(model.proxy(), TRAITS);
     expect(connection.state().subject).not.toBeNull();
     expect(model.listening).toBeGreaterThan(0);
+  });
+});
+
+describe("the kernel's hearing", () => {
+  const BUSY_AFTER = 1_600;
+
+  it("is well where pings are answered, busy where they are not, and well again", () => {
+    vi.useFakeTimers();
+    const model = new KernelModel(traits());
+    const { connection } = connect(model, TRAITS);
+    const said: string[] = [];
+    connection.subscribe(() => said.push(connection.hearing));
+    connection.cancel();
+    vi.advanceTimersByTime(BUSY_AFTER);
+    expect(connection.hearing).toBe("well");
+    model.idle = false;
+    connection.cancel();
+    vi.advanceTimersByTime(BUSY_AFTER);
+    expect(said).toEqual(["busy"]);
+    model.emit("msg:custom", { type: "pong" }, []);
+    expect(said).toEqual(["busy", "well"]);
+    vi.useRealTimers();
+  });
+
+  it("is asked for now and then while a job runs, and not afterwards", () => {
+    vi.useFakeTimers();
+    const model = new KernelModel(traits());
+    const { release } = connect(model, TRAITS);
+    vi.advanceTimersByTime(11_000);
+    expect(model.pings).toBe(2);
+    model.set("snapshot", snapshot({ state: progress({ status: "done" }) }));
+    vi.advanceTimersByTime(11_000);
+    expect(model.pings).toBe(2);
+    release();
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  });
+
+  it("is gone where the host says so, or refuses to send; nothing throws", async () => {
+    const model = new KernelModel(traits());
+    const { connection } = connect(model, TRAITS);
+    const view = document.createElement("div");
+    connection.watch(view);
+    view.className = "jupyter-widgets-disconnected";
+    model.emit("comm_live_update");
+    await vi.waitFor(() => expect(connection.hearing).toBe("gone"));
+    expect(connection.live).toBe(false);
+
+    const other = new KernelModel(traits());
+    const second = connect(other, TRAITS).connection;
+    other.send = () => {
+      throw new Error("no such comm");
+    };
+    second.cancel();
+    expect(second.hearing).toBe("gone");
+  });
+
+  it("is told when the host lost the bytes of a snapshot, and reads text instead", () => {
+    const lost = { ...snapshot(), scores: undefined };
+    const model = new KernelModel(traits({ snapshot: lost }));
+    const { connection } = connect(model, TRAITS);
+    expect(model.sent).toEqual([{ type: "ready", binary: false }]);
+    const text = btoa(String.fromCharCode(...new Uint8Array(bytes(SCORES).buffer)));
+    model.emit("msg:custom", { ...chunk(1), buffers: [text, "", ""] }, []);
+    expect(connection.state().rows[0]?.scores).toEqual(Float32Array.from(SCORES));
   });
 });

@@ -42,9 +42,16 @@ describe("floats", () => {
 });
 
 it("keeps the place of buffers that are missing", () => {
-  const buffers = inPlace([bytes(4), undefined, bytes(8)]);
+  const buffers = inPlace({}, [bytes(4), undefined, bytes(8)]);
   expect(buffers.map((buffer) => buffer.byteLength)).toEqual([4, 0, 8]);
-  expect(inPlace(undefined)).toEqual([]);
+  expect(inPlace(null, undefined)).toEqual([]);
+});
+
+it("reads base64 text where a host cannot carry bytes", () => {
+  const text = btoa(String.fromCharCode(...new Uint8Array(Float32Array.of(1.5, -2).buffer)));
+  expect(floats(text)).toEqual(Float32Array.of(1.5, -2));
+  expect(floats(inPlace({ buffers: ["", text] }, [])[1])).toEqual(Float32Array.of(1.5, -2));
+  expect(floats("no base64!")).toHaveLength(0);
 });
 
 it("finds rows, but none beyond the end", () => {

@@ -80,7 +80,11 @@ export function chunk(seq: number, more: Partial<Chunk> = {}): Chunk {
 /** A model as a notebook's: it records what is sent and lets tests play the kernel. */
 export class KernelModel implements Model {
   readonly state: Record<string, unknown>;
+  /** What was sent but pings. */
   readonly sent: unknown[] = [];
+  pings = 0;
+  /** Whether it runs no cell: pings are answered. */
+  idle = true;
   readonly saved: Record<string, unknown>[] = [];
   listeners = new Map<string, Set<(...args: unknown[]) => void>>();
   #changed: Record<string, unknown> = {};
@@ -113,7 +117,11 @@ export class KernelModel implements Model {
   }
 
   send(content: unknown): void {
-    this.sent.push(content);
+    if ((content as { type?: string }).type !== "ping") this.sent.push(content);
+    else {
+      this.pings += 1;
+      if (this.idle) this.emit("msg:custom", { type: "pong" }, []);
+    }
   }
 
   emit(name: string, ...args: unknown[]): void {

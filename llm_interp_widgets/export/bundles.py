@@ -2,16 +2,28 @@
 
 Guarantees: a bundle is what the installed package carries, read through
 ``importlib.resources`` (so that a zipped package works too); a missing one is an error that
-says how to make it, never an empty view.
+says how to make it, never an empty view. A packed bundle is the same module at half the size.
 """
 
 from __future__ import annotations
 
+import base64
+import zlib
+from functools import cache
 from importlib.resources import files
 
 from llm_interp_widgets.errors import FrontEndMissingError, nearest
 
 _SUFFIX = ".js"
+_UNPACK = """\
+const bytes = Uint8Array.from(atob("{data}"), (letter) => letter.charCodeAt(0));
+const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+const source = new Blob([await new Response(stream).arrayBuffer()], {{ type: "text/javascript" }});
+const url = URL.createObjectURL(source);
+const {{ default: widget }} = await import(url);
+URL.revokeObjectURL(url);
+export default widget;
+"""
 
 
 def bundle(name: str) -> str:
@@ -31,6 +43,17 @@ def bundle(name: str) -> str:
             f"The bundle {name + _SUFFIX!r} is not in this package: its front end was not built. "
             f"In a clone, run `make frontend`; else reinstall the package. {_built()}"
         ) from error
+
+
+@cache
+def packed(name: str) -> str:
+    """Return a module that unpacks itself into the bundle: every saved widget carries one.
+
+    Args:
+        name: As for ``bundle``, which raises the same errors.
+    """
+    data = zlib.compress(bundle(name).encode(), 9)
+    return _UNPACK.format(data=base64.b64encode(data).decode("ascii"))
 
 
 def _built() -> str:

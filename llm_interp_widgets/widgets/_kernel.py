@@ -7,7 +7,10 @@ Guarantees, for every job that is followed here:
 - where no reader is present (nbconvert, nbclient, papermill: no standard input), the cell
   that started it does not end before the job does, so that results are in the notebook.
 
-Outside a kernel both do nothing.
+And for every comm: what a view says is heard while a cell runs, where the front end sends it to
+a subshell (JupyterLab 4.4, Notebook 7.4 and newer do).
+
+Outside a kernel all of it does nothing.
 """
 
 from __future__ import annotations
@@ -38,6 +41,21 @@ def follow() -> None:
     loop = getattr(kernel, "io_loop", None)
     if loop is not None:
         loop.add_callback(_listen_when_idle, loop)
+
+
+def hear_always(comm: Any) -> None:  # noqa: ANN401 - comms are not typed
+    """Let messages for a comm go where the front end sends them: a thread that no cell holds up.
+
+    ipykernel brings them to whoever published last on the comm, so that requests get their
+    replies where they wait for them; a worker that streams counts as the main thread, which may
+    be running a cell. Our handlers are at home on any thread and wait for no reply.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = _as_sent  # noqa: SLF001 - there is no public way
+
+
+def _as_sent(_data: object, subshell: str | None) -> str | None:
+    return subshell
 
 
 def _shell() -> Any:  # noqa: ANN401 - IPython is not typed

@@ -2,22 +2,29 @@
 
 What comes in: the traits of a subclass. What goes out: a widget that can be shown, closed and
 written to one HTML file that works offline.
+
+Guarantees: a view's messages are heard while a cell runs, where the host has a way for them; a
+host that loses binary buffers gets them as text, once its view said so.
 """
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 
 from llm_interp_widgets.errors import ClosedWidgetError
-from llm_interp_widgets.export.bundles import bundle
+from llm_interp_widgets.export.bundles import packed
 from llm_interp_widgets.export.page import View, render_page, write_page
+from llm_interp_widgets.widgets import _kernel
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
     from pathlib import Path
+
+    from llm_interp_widgets import wire
 
 
 class PageWidget(anywidget.AnyWidget):
@@ -29,9 +36,23 @@ class PageWidget(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:  # noqa: ANN401
         """Take the traits of the subclass."""
-        self._esm = bundle(self.bundle_name)  # may fail: before there is anything to close
+        self._esm = packed(self.bundle_name)  # may fail: before there is anything to close
         self._closed = False
+        self._as_text = False  # buffers, for a host that loses them
         super().__init__(**traits)
+        _kernel.hear_always(self.comm)
+        self.on_msg(_greet)
+
+    def send(self, content: Any, buffers: Any = None) -> None:  # noqa: ANN401 - as ipywidgets has it
+        """Send a message, its buffers as text where the host loses them."""
+        if self._as_text and buffers:
+            content, buffers = {**content, "buffers": as_text(list(buffers))}, None
+        super().send(content, buffers)
+
+    def get_state(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as ipywidgets has it
+        """Return the traits that a view has, their bytes as text where the host loses them."""
+        state = super().get_state(*args, **options)
+        return as_text(state) if self._as_text else state
 
     @property
     def heading(self) -> str:
@@ -76,6 +97,30 @@ class PageWidget(anywidget.AnyWidget):
     def _check_open(self, what: str) -> None:
         if self._closed:
             raise ClosedWidgetError(f"Cannot {what}: this widget was closed. Make the view again.")
+
+
+def as_text(value: Any) -> Any:  # noqa: ANN401 - anything that travels
+    """Return a state in which bytes, at any depth, are base64 text."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, dict):
+        return {key: as_text(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_text(item) for item in value]
+    return value
+
+
+def _greet(widget: PageWidget, content: object, _buffers: object) -> None:
+    """Answer what any view may say; assumes no particular thread."""
+    if not isinstance(content, dict):
+        return
+    match content.get("type"):
+        case "ping":
+            pong: wire.Pong = {"type": "pong"}
+            widget.send(pong)
+        case "ready" if content.get("binary") is False and not widget._as_text:  # noqa: SLF001
+            widget._as_text = True  # noqa: SLF001 - the wire's other half
+            widget.send_state(list(widget.shared_traits))
 
 
 def write_views(

@@ -202,7 +202,7 @@ def test_a_closed_widget_is_freed_while_its_worker_lives(tiny_lm):
 def test_esm_is_text_so_that_no_file_watcher_holds_the_widget(tiny_lm):
     w = liw.explain(tiny_lm(), TEXT, evaluations=200)
     assert isinstance(w._esm, str)
-    assert len(w._esm) < 60_000
+    assert len(w._esm) < 40_000
     w.result()
 
 

@@ -10,6 +10,7 @@
  */
 
 import { type Bytes, floats, inPlace, isBytes, octets, wholes } from "../decode";
+import { type Hearing, Link } from "../link";
 import type { Cleanup, Listener, Model, PartModule } from "../model";
 import {
   type AskHeads,
@@ -99,8 +100,8 @@ interface Awaited {
 }
 
 export class Board {
-  readonly live: boolean;
   readonly #model: Model;
+  readonly #link: Link;
   readonly #view = `${Math.random().toString(36).slice(2, 8)}-${boards++}`;
   #stacks: readonly Stack[] = [];
   #given: unknown = null;
@@ -110,14 +111,13 @@ export class Board {
   #asked = new Map<number, { slot: string; keys: string[]; hear: Hear }>();
   #known = new Map<string, Answer>();
   #bytes = 0;
-  #lost = false;
   #listeners = new Set<Cleanup>();
   #events: [name: string, listener: Listener][];
 
   constructor(model: Model, signal?: AbortSignal) {
     this.#model = model;
-    this.live = model.offline !== true;
     const tell = (): void => this.#notify();
+    this.#link = new Link(model, tell);
     this.#events = [
       ["change:overviews", () => this.#readOverviews()],
       ["msg:custom", (content, buffers) => this.#receive(content, buffers)],
@@ -126,7 +126,20 @@ export class Board {
     for (const [name, listener] of this.#events) model.on(name, listener);
     signal?.addEventListener("abort", () => this.close(), { once: true });
     this.#readOverviews();
-    if (this.live) this.#send({ type: "ready" });
+    this.#link.greet(this.subject()?.texts[0]?.special ?? (this.subject() ? null : undefined));
+  }
+
+  /** Whether a kernel may answer. */
+  get live(): boolean {
+    return this.#link.live;
+  }
+
+  get hearing(): Hearing {
+    return this.#link.hearing;
+  }
+
+  watch(view: Element): Cleanup {
+    return this.#link.watch(view);
   }
 
   close(): void {
@@ -135,6 +148,7 @@ export class Board {
     this.#listeners.clear();
     this.#known.clear();
     this.#bytes = 0;
+    this.#link.close();
   }
 
   get(trait: string): unknown {
@@ -145,13 +159,7 @@ export class Board {
     for (const [trait, value] of Object.entries(values)) this.#model.set(trait, value);
     this.#notify();
     // What the views now ask for goes first: the kernel need not hear of the trait to answer.
-    setTimeout(() => {
-      try {
-        this.#model.save_changes();
-      } catch {
-        this.lose();
-      }
-    });
+    setTimeout(() => this.#link.save());
   }
 
   subscribe(listener: Cleanup): Cleanup {
@@ -189,26 +197,6 @@ export class Board {
     return this.#stacks;
   }
 
-  /** Whether there should be a kernel, and none answers: it was restarted, or never was here. */
-  get lost(): boolean {
-    return this.#lost;
-  }
-
-  lose(): void {
-    if (this.#lost) return;
-    this.#lost = true;
-    this.#notify();
-  }
-
-  /** A kernel that is gone throws; what is on screen stays. */
-  #send(message: object): void {
-    try {
-      this.#model.send(message);
-    } catch {
-      this.lose();
-    }
-  }
-
   overview(stack: number): Overview | null {
     return this.#overviews[stack] ?? null;
   }
@@ -234,7 +222,8 @@ export class Board {
     const id = this.#next++;
     if (wants.length > 0) this.#asked.set(id, { slot, keys: wants.map(keyOf), hear });
     const ask: AskHeads = { type: "ask", view: this.#view, slot, id, wants: [...wants] };
-    this.#send(ask);
+    this.#link.send(ask);
+    this.#link.ping();
   }
 
   /** A part of the view, from the page or from the kernel; both hand it over as source text. */
@@ -242,7 +231,8 @@ export class Board {
     if (this.#model.part) return this.#model.part(name) as Promise<PartModule>;
     return new Promise((found, failed) => {
       this.#parts.set(name, { found, failed });
-      this.#send({ type: "part", name });
+      this.#link.send({ type: "part", name });
+      this.#link.ping();
     });
   }
 
@@ -282,8 +272,8 @@ export class Board {
 
   #receive(content: unknown, buffers: unknown): void {
     const message = content as Partial<Incoming> | null;
-    if (message?.type === "answer" || message?.type === "part") this.#lost = false;
-    const list = inPlace(Array.isArray(buffers) ? buffers : []);
+    this.#link.received(content);
+    const list = inPlace(content, buffers);
     if (message?.type === "drawn") void this.#draw(message as HeadsDrawn, list[0]);
     else if (message?.type === "part") void this.#load((message as PartSource).name, list[0]);
     else if (message?.type === "scored") {
@@ -331,7 +321,7 @@ export class Board {
   }
 
   async #restore(stack: number, overview: AttentionOverview, stages: Uint8Array): Promise<void> {
-    const codes = await inflate(overview.pictures);
+    const codes = await inflate(octets(overview.pictures));
     const each = codes.length / stages.length;
     const { rows, cols } = overview;
     stages.forEach((stage, layer) => {

@@ -7,6 +7,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Theme } from "../colour";
+import { Link } from "../link";
 import type { Cleanup, Model, WidgetModule } from "../model";
 import { addStyle, mount } from "../mount";
 import { watchTheme } from "../theme";
@@ -31,6 +32,10 @@ export function collectionEntry({ name, style, traits, View }: Entry): WidgetMod
   return {
     render({ model, el, signal }) {
       addStyle(el, name, style);
+      const link = new Link(model, () => {});
+      const data = model.get("data") as { readonly scores?: unknown } | undefined;
+      link.greet(data?.scores ?? null);
+      link.close(); // nothing is asked for later
       return mount(el, <View traits={traitsOf(model, traits)} />, signal);
     },
   };

@@ -53,6 +53,7 @@ export function Frame(props: Props): JSX.Element {
   const root = useRef<HTMLDivElement>(null);
   const [theme, setTheme] = useState<Theme>("light");
   useEffect(() => (root.current ? watchTheme(root.current, setTheme) : undefined), []);
+  useEffect(() => (root.current ? connection.watch(root.current) : undefined), [connection]);
   const { foreign, subject } = props.state ?? connection.state();
   return (
     <div class="liw" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
@@ -120,6 +121,7 @@ function Explained(given: ExplainedProps): JSX.Element {
         {progress && (
           <Progress
             progress={progress}
+            hearing={connection.hearing}
             live={connection.live}
             onCancel={() => connection.cancel()}
           />

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { count, duration, rate } from "../format";
+import type { Hearing } from "../link";
 import type { JobState, Verdict } from "../protocol.gen";
 import { finished } from "../store";
 
@@ -10,16 +11,18 @@ interface Props {
   readonly progress: JobState;
   /** Whether a kernel may be running the job: without one there is nothing to cancel. */
   readonly live: boolean;
+  /** Whether that kernel hears a cancel. */
+  readonly hearing: Hearing;
   readonly onCancel: () => void;
 }
 
-export function Progress({ progress, live, onCancel }: Props): JSX.Element {
+export function Progress({ progress, live, hearing, onCancel }: Props): JSX.Element {
   const [cancelling, setCancelling] = useState(false);
   const over = finished(progress) || !live;
   useEffect(() => {
     if (over) setCancelling(false);
   }, [over]);
-  if (over) return <Outcome progress={progress} />;
+  if (over) return <Outcome progress={progress} gone={hearing === "gone"} />;
 
   const { done, total, status } = progress;
   const known = total > 0;
@@ -40,6 +43,13 @@ export function Progress({ progress, live, onCancel }: Props): JSX.Element {
         <span class="liw-numbers">
           {status === "queued" ? "waiting for the model" : pace(progress)}
         </span>
+        {hearing === "busy" && (
+          <span class="liw-muted" role="status">
+            {cancelling
+              ? "the kernel is busy with a cell: this stops when it ends, or interrupt it"
+              : "the kernel is busy with a cell"}
+          </span>
+        )}
         <button
           type="button"
           class="liw-button"
@@ -85,7 +95,7 @@ const SHAPES: Record<Mark, string> = {
   cancelled: "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13Z M5.5 5.5h5v5h-5Z",
 };
 
-function Outcome({ progress }: { progress: JobState }): JSX.Element {
+function Outcome({ progress, gone }: { progress: JobState; gone: boolean }): JSX.Element {
   const mark = markOf(progress);
   return (
     <div class="liw-progress" data-outcome={mark.replaceAll(" ", "-")}>
@@ -94,7 +104,13 @@ function Outcome({ progress }: { progress: JobState }): JSX.Element {
       </svg>
       <span class="liw-verdict">{outcomeWords(progress)}</span>
       {progress.preview && <span class="liw-badge">{previewName(progress)}</span>}
-      <span class="liw-numbers">{effort(progress)}</span>
+      {gone && !finished(progress) ? (
+        <span class="liw-muted" role="status">
+          its kernel is gone; run the cell again to finish
+        </span>
+      ) : (
+        <span class="liw-numbers">{effort(progress)}</span>
+      )}
     </div>
   );
 }

@@ -5,7 +5,7 @@
  */
 
 import type { JSX } from "preact";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { Board, Overview as Drawn, Stack } from "../../attention/board";
 import { SCALES, scaleOf } from "../../attention/ramp";
 import { type HeadAt, ranked, SCORES } from "../../attention/ranking";
@@ -22,6 +22,7 @@ import { Overview, same } from "./overview";
 export function AttentionBrowserView({ board }: { board: Board }): JSX.Element {
   const root = useRef<HTMLDivElement>(null);
   const theme = useBoard(board, root);
+  useEffect(() => (root.current ? board.watch(root.current) : undefined), [board]);
   const stacks = board.stacks();
   const shown = stacks.find(({ name }) => name === board.get("stack")) ?? stacks[0];
   return (
@@ -34,6 +35,11 @@ export function AttentionBrowserView({ board }: { board: Board }): JSX.Element {
     </div>
   );
 }
+
+const BUSY =
+  "The kernel does not answer: it is busy with a cell, or gone. What is asked for comes when it is free.";
+const GONE =
+  "The kernel is gone: it was restarted, or this notebook was opened without it. What is drawn stays; run the cell for the rest.";
 
 interface Props {
   readonly board: Board;
@@ -68,10 +74,9 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
         <h2 class="liw-title">{title(stack)}</h2>
         <Caution text={subject?.caution ?? ""} />
       </div>
-      {board.lost && (
+      {board.hearing !== "well" && (
         <p class="liw-heads-problem" role="alert">
-          The kernel does not answer: it was restarted, or this notebook was opened without it. What
-          is drawn stays; run the cell for the rest.
+          {board.hearing === "busy" ? BUSY : GONE}
         </p>
       )}
       {failure?.message && <Failure error={{ name: "", ...failure } as ErrorInfo} />}
@@ -126,7 +131,7 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
           options={Object.entries(SCALES)}
           onChoose={(name) => board.set({ scale: name })}
         />
-        <Standing drawn={drawn} lost={board.lost} />
+        <Standing drawn={drawn} lost={board.hearing === "gone"} />
       </div>
       <Overview
         drawn={drawn}

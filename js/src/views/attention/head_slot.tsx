@@ -4,8 +4,6 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Board } from "../../attention/board";
 
-const PATIENCE_MS = 4000;
-
 export function HeadSlot({ board }: { board: Board }): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const [standing, setStanding] = useState("Opening…");
@@ -15,30 +13,25 @@ export function HeadSlot({ board }: { board: Board }): JSX.Element {
     const say = (words: string): void => {
       if (!signal.aborted) setStanding(words);
     };
-    // A notebook that was saved shows its overview; heads are opened by a kernel.
-    const late = setTimeout(() => {
-      say("Run the cell to open heads.");
-      board.lose();
-    }, PATIENCE_MS);
     board
       .part("attention_head")
       .then((part) => {
-        clearTimeout(late);
         say("");
         if (place.current && !signal.aborted) part.render(place.current, board, signal);
       })
       .catch((error: unknown) => {
-        clearTimeout(late);
         say(`The view of one head could not be loaded. (${String(error)})`);
       });
-    return () => {
-      clearTimeout(late);
-      controller.abort();
-    };
+    return () => controller.abort();
   }, [board]);
   return (
     <>
-      {standing && <p class="liw-muted liw-heads-wait">{standing}</p>}
+      {standing && (
+        <p class="liw-muted liw-heads-wait">
+          {/* A saved notebook shows its overview; heads are opened by a kernel. */}
+          {board.hearing === "gone" ? "Run the cell to open heads." : standing}
+        </p>
+      )}
       <div ref={place} class="liw-heads-place" />
     </>
   );

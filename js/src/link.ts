@@ -1,0 +1,101 @@
+/**
+ * Whether a kernel hears what a view says.
+ *
+ * - A kernel that runs a cell may hear nothing until the cell ends: a ping without a pong says so.
+ * - A kernel that was restarted, or never was here, hears nothing again: hosts mark the views of
+ *   such a model, or refuse to send.
+ *
+ * Nothing here waits for the kernel, and what cannot be sent never throws.
+ */
+
+import { isBytes } from "./decode";
+import type { Cleanup, Model } from "./model";
+import type { Ping, Ready } from "./protocol.gen";
+
+export type Hearing = "well" | "busy" | "gone";
+
+const PATIENCE = 1_500; // milliseconds until a silent kernel counts as busy
+const GONE = ".jupyter-widgets-disconnected";
+
+export class Link {
+  readonly live: boolean;
+  hearing: Hearing = "well";
+  #model: Model;
+  #tell: Cleanup;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #views = new Set<Element>();
+
+  /** @param tell Called whenever `hearing` has changed. */
+  constructor(model: Model, tell: Cleanup) {
+    this.#model = model;
+    this.#tell = tell;
+    this.live = model.offline !== true;
+    model.on("comm_live_update", this.#look);
+  }
+
+  /** Says that a view is there. @param sample Bytes, where the host did not lose them. */
+  greet(sample: unknown): void {
+    const binary = sample === undefined || (isBytes(sample) && typeof sample !== "string");
+    if (this.live) this.send({ type: "ready", binary } satisfies Ready);
+  }
+
+  send(message: object): void {
+    this.#try(() => this.#model.send(message));
+  }
+
+  save(): void {
+    this.#try(() => this.#model.save_changes());
+  }
+
+  /** Asks whether the kernel hears, and everything before this, too. */
+  ping(): void {
+    if (!this.live) return;
+    this.#timer ??= setTimeout(() => this.#set("busy"), PATIENCE);
+    this.send({ type: "ping" } satisfies Ping);
+  }
+
+  /** Takes note of a message; a pong says that all is well. */
+  received(content: unknown): void {
+    if ((content as { type?: unknown } | null)?.type !== "pong") return;
+    this.#stop();
+    this.#set("well");
+  }
+
+  /** Looks at the host's mark on a view, now and whenever the host says that something changed. */
+  watch(view: Element): Cleanup {
+    this.#views.add(view);
+    this.#look();
+    return () => this.#views.delete(view);
+  }
+
+  close(): void {
+    this.#stop();
+    this.#model.off("comm_live_update", this.#look);
+  }
+
+  #look = (): void => {
+    // The host marks its views after it told us.
+    setTimeout(() => {
+      if ([...this.#views].some((view) => view.closest(GONE))) this.#set("gone");
+    });
+  };
+
+  #try(act: Cleanup): void {
+    try {
+      act();
+    } catch {
+      this.#set("gone");
+    }
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #set(hearing: Hearing): void {
+    if (hearing === this.hearing || (hearing === "busy" && this.hearing === "gone")) return;
+    this.hearing = hearing;
+    this.#tell();
+  }
+}

@@ -1,0 +1,128 @@
+"""What any view says to its widget: I am here; does anybody hear? A host is played by hand."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+
+import llm_interp_widgets as liw
+from llm_interp_widgets import wire
+from llm_interp_widgets.widgets import _kernel
+
+TEXT = "The capital of France is"
+
+
+class Front:
+    """Stands in for the browser's end of a widget's comm."""
+
+    def __init__(self, widget):
+        self.widget, self.messages = widget, []
+        widget.comm.send = lambda data=None, buffers=None, **_: self.messages.append(
+            (data, [bytes(buffer) for buffer in buffers or []])
+        )
+
+    def say(self, **content):
+        self.widget._handle_custom_msg(content, [])
+
+    def updates(self):
+        return [data["state"] for data, _ in self.messages if data["method"] == "update"]
+
+    def customs(self):
+        return [(data["content"], b) for data, b in self.messages if data["method"] == "custom"]
+
+
+@pytest.fixture(params=["explain", "beeswarm", "attend"])
+def widget(request, tiny_lm):
+    lm = tiny_lm()
+    made = {
+        "explain": lambda: liw.explain(lm, TEXT, method="occlusion"),
+        "beeswarm": lambda: liw.beeswarm([liw.attribute(lm, TEXT, " a", "occlusion")] * 3),
+        "attend": lambda: liw.attend(lm, TEXT),
+    }[request.param]()
+    made._settle()
+    yield made
+    made.close()
+
+
+def decoded(state):
+    """Text where bytes were, as bytes; fails where there are bytes still."""
+    assert not isinstance(state, bytes)
+    if isinstance(state, dict):
+        return {name: decoded(value) for name, value in state.items()}
+    return [decoded(value) for value in state] if isinstance(state, list) else state
+
+
+def test_a_ping_is_answered(widget):
+    front = Front(widget)
+    front.say(type="ping")
+    assert front.customs() == [({"type": "pong"}, [])]
+
+
+def test_a_host_with_binary_buffers_gets_them(widget):
+    front = Front(widget)
+    front.say(type="ready", binary=True)
+    widget.send_state(list(widget.shared_traits))
+    assert any(buffers for _, buffers in front.messages)
+
+
+def test_a_host_that_lost_them_gets_text_everywhere_and_the_same_numbers(widget):
+    before = {name: getattr(widget, name) for name in widget.shared_traits}
+    front = Front(widget)
+    front.say(type="ready", binary=False)
+    assert not any(buffers for _, buffers in front.messages)
+    (state,) = (s for s in front.updates() if len(s) == len(widget.shared_traits))
+    decoded(state)
+    for name, value in before.items():
+        assert same(state[name], value), name
+    front.say(type="ready", binary=False)  # again, by a second view: nothing is sent twice
+    assert sum(len(s) == len(widget.shared_traits) for s in front.updates()) == 1
+
+
+def same(text, given):
+    """Whether a state says in text what another says in bytes."""
+    if isinstance(given, bytes):
+        return base64.b64decode(text, validate=True) == given
+    if isinstance(given, dict):
+        return text.keys() == given.keys() and all(same(text[k], given[k]) for k in given)
+    if isinstance(given, list):
+        return len(text) == len(given) and all(map(same, text, given))
+    return text == given
+
+
+def test_messages_come_as_text_too(tiny_lm):
+    w = liw.attend(tiny_lm(), TEXT)
+    w.wait()
+    front = Front(w)
+    front.say(type="ready", binary=False)
+    want = dict.fromkeys(wire.Want.__annotations__, 0) | {"rows": [], "cols": [], "how": ""}
+    ask = {"type": "ask", "view": "v", "slot": "s", "id": 1}
+    front.say(**ask, wants=[want | {"what": "row", "a": 2}])
+    w._desk.join(0)
+    for _ in range(200):
+        if any(content["type"] == "answer" for content, _ in front.customs()):
+            break
+        w._desk._lanes[False]._thread.join(0.05)
+    (answer,) = (content for content, _ in front.customs() if content["type"] == "answer")
+    row = np.frombuffer(base64.b64decode(answer["buffers"][0]), "<f4")
+    assert np.allclose(row, w.record.weights(0, 0, rows=2)[0])
+    w.close()
+
+
+@pytest.mark.parametrize("junk", [None, "ready", {}, {"type": 3}, {"type": "ready", "binary": 1}])
+def test_junk_is_ignored(widget, junk):
+    front = Front(widget)
+    widget._handle_custom_msg(junk, [])
+    assert not any(buffers is None for _, buffers in front.messages)
+    assert not widget._as_text
+
+
+def test_a_comm_of_ours_takes_messages_where_they_were_sent_to():
+    from ipykernel.comm import Comm
+
+    comm = Comm(primary=False, show_warning=False)
+    comm._reply_subshell_id = None  # as after a worker's message: the main thread's
+    assert comm._reply_subshell_for({}, "subshell") is None
+    _kernel.hear_always(comm)
+    assert comm._reply_subshell_for({}, "subshell") == "subshell"
