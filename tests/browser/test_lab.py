@@ -214,3 +214,23 @@ def test_what_was_nearly_written_is_explained_live_and_views_are_linked(lab, axe
     for theme in lab.THEMES:
         lab.theme(theme)
         assert axe(lab.page, ".jp-OutputArea-output:has(.liw-gen)") == [], theme
+
+
+BUSY = """import time
+print("began")
+end = time.monotonic() + 600
+while w.job.progress.status == "running" and time.monotonic() < end:
+    w.send({"type": "noise"})
+    time.sleep(0.01)
+print("ended", w.job.progress.status)"""
+
+
+def test_cancel_reaches_a_kernel_that_runs_a_cell(lab):
+    lab.open(SETUP, ENDLESS, BUSY)
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    lab.page.locator(".jp-OutputArea-output:has-text('began')").wait_for()
+    clicked = time.monotonic()
+    lab.output(".liw-progress button").click()
+    lab.output(CANCELLED).wait_for(timeout=10_000)
+    print(f"cancelled {time.monotonic() - clicked:.2f} s after the click, the kernel being busy")
+    lab.page.locator(".jp-OutputArea-output:has-text('ended cancelled')").wait_for()
