@@ -34,6 +34,11 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def unit_name(unit: str) -> str:
+    """Return a unit in words."""
+    return _UNITS.get(unit, unit)
+
+
 def plain_text(state: Mapping[str, object]) -> str:
     """Return HTML that says what a view's snapshot shows.
 
@@ -54,7 +59,7 @@ def _texts(data: wire.CollectionData) -> str:
     outputs, texts = data["outputs"], data["texts"]
     said = wire.unpack(data["output_values"], (len(outputs), len(texts)))
     facts = [f"{fact['label']}: {fact['value']}" for fact in data["facts"]]
-    unit = _UNITS.get(data["unit"], data["unit"])
+    unit = unit_name(data["unit"])
     names = [output or "each text's own target" for output in outputs]
     heads = "".join(f'<th scope="col">{_shown(name)}</th>' for name in names)
     rows = []
@@ -90,7 +95,7 @@ def _explanation(snapshot: wire.Snapshot) -> str:
     if state["error"] is not None:
         lines.append(f"<p>{_html(state['error']['name'])}: {_html(state['error']['message'])}</p>")
     if scores is not None:
-        unit = _UNITS.get(subject["unit"], subject["unit"])
+        unit = unit_name(subject["unit"])
         lines.append(_table(inputs, outputs, scores, errors, unit))
     if facts:
         lines.append(f"<p>{_html(' · '.join(facts))}</p>")

@@ -1,0 +1,418 @@
+"""A view in a few words, for places that run no script: an untrusted notebook, nbviewer, GitHub.
+
+What comes in: the traits of a view and the name of its bundle. What goes out: a small piece of
+HTML that says what is explained, the answer, and the numbers that matter most.
+
+Guarantees:
+
+- At most ``LIMIT`` bytes, whatever the state holds; what is left out of a text is said.
+- No script, no class, no address; the few inline styles pass JupyterLab's sanitizer, and where
+  all styles are dropped, bold and underlined still tell what raises from what lowers.
+- Every text is HTML-escaped; what runs or failed when it was saved is said so.
+- A state that is not ours gives a sentence rather than an error.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llm_interp_widgets import wire
+from llm_interp_widgets.export._fallback import unit_name
+from llm_interp_widgets.export._summary import (
+    Piece,
+    inert,
+    marked,
+    paragraph,
+    passage,
+    table,
+    text,
+    token,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LIMIT = 10_000
+
+_NOTHING = "An interactive view stood here. Run the cell to see it."
+_QUEUED = "Waiting for its turn when this was saved."
+_RUNNING = "Still running when this was saved: {done:,} of {total:,} done."
+_BEGUN = "Still running when this was saved."
+_CANCELLED = "Stopped before it was finished."
+_FAILED = "Failed"
+_LEGEND = "Bold (orange) raises, underlined (blue) lowers; the rest is weak, or its sign not sure."
+_CUT = "{left:,} of {whole:,} characters are left out: this is what stands around the strongest."
+_MORE = "{more:,} more are not shown."
+_WHY = "Why {target}?"
+_METHODS = "Compared: why {target}?"
+_PIECE = "piece"
+_OUTPUT = "output"
+_STRONGEST = "strongest pieces"
+_WORD = "word"
+_MEAN = "mean"
+_TEXTS = "texts"
+_OF_TEXTS = "{title}: {count:,} texts"
+_EACH = "each text’s own target"
+_KIND = "kind of head"
+_HIGHEST = "highest (layer.head)"
+_STACK = "{layers} layers × {heads} heads"
+_LOOKING = "{queries:,} × {keys:,} tokens"
+_INTERACTIVE = "Run the cell for the interactive view."
+
+_Z95 = 1.96
+_ROWS = 8
+_COLUMNS = 4
+_MARKS = 24
+_FAINT = 0.1  # of the strongest: too little to be marked
+_ROOMS = (600, 300, 120, 40)  # characters of a prompt; the first that fits
+_SPECIAL = 1
+
+
+def snapshot(state: Mapping[str, object], bundle_name: str) -> str:
+    """Return a view as a small piece of HTML without scripts.
+
+    Args:
+        state: Traits by name, as a view holds them.
+        bundle_name: Of the view, e.g. ``"token_highlighter"``.
+
+    Example:
+        >>> snapshot({}, "token_highlighter")
+        '<div><p>An interactive view stood here. Run the cell to see it.</p></div>'
+    """
+    for room in _ROOMS:
+        html = ""
+        with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            html = _body(state, bundle_name, room)  # a state of another version may lack something
+        if html and len(html.encode()) <= LIMIT:
+            return html
+    return f"<div>{paragraph(inert(_NOTHING))}</div>"
+
+
+def _body(state: Mapping[str, Any], bundle_name: str, room: int) -> str:
+    if bundle_name == "attention_browser":
+        lines = _heads(state, room)
+    elif bundle_name == "beeswarm":
+        lines = _texts(state, room)
+    elif bundle_name == "compare":
+        lines = _compared(state, room)
+    else:
+        lines = _explained(state, room)
+    lines.append(paragraph(f"<small>{inert(_INTERACTIVE)}</small>"))
+    return f"<div>{''.join(lines)}</div>"
+
+
+# ── one text ──────────────────────────────────────────────────────────────────
+
+
+class _Numbers:
+    """What a snapshot's buffers hold: scores and half their 95 % intervals."""
+
+    def __init__(self, snapshot: wire.Snapshot) -> None:
+        subject = snapshot["subject"]
+        self.inputs, self.outputs = subject["inputs"], subject["outputs"]
+        shape = (len(self.outputs), len(self.inputs))
+        scores = wire.unpack(snapshot["scores"], shape)
+        errors = wire.unpack(snapshot["standard_error"], shape)
+        self.scores = np.full(shape, np.nan) if scores is None else scores
+        self.margins = np.full(shape, np.nan) if errors is None else _Z95 * errors
+
+    def strongest(self, row: int) -> list[int]:
+        """Return places of scores, the largest first."""
+        size = np.abs(self.scores[row])
+        order = np.argsort(-np.nan_to_num(size, nan=-1), kind="stable")
+        return [int(i) for i in order if np.isfinite(size[i]) and size[i] > 0]
+
+    def sure(self, row: int, place: int) -> bool:
+        """Whether the 95 % interval leaves no doubt about the sign."""
+        margin = self.margins[row, place]
+        return not (margin > 0 and abs(self.scores[row, place]) < margin)
+
+    def tints(self, row: int) -> dict[int, float]:
+        """Return tints of the strongest pieces by place."""
+        first = self.strongest(row)[:_MARKS]
+        largest = abs(self.scores[row, first[0]]) if first else 1
+        tints = {i: float(self.scores[row, i] / largest) for i in first if self.sure(row, i)}
+        return {i: t for i, t in tints.items() if abs(t) >= _FAINT}
+
+
+def _explained(state: Mapping[str, Any], room: int) -> list[str]:
+    snapshot = state["snapshot"]
+    numbers = _Numbers(snapshot)
+    row = _row(state, numbers)
+    subject = snapshot["subject"]
+    lines = [
+        _heading(_WHY.format(target=_target(subject, row))),
+        *_answer(snapshot, numbers, row, room),
+    ]
+    if len(numbers.outputs) > 1:
+        lines += _outputs(numbers, room)
+    return [*lines, _scores(numbers, row, subject, room), _facts(snapshot["state"], room)]
+
+
+def _answer(snapshot: wire.Snapshot, numbers: _Numbers, row: int, room: int) -> list[str]:
+    subject, state = snapshot["subject"], snapshot["state"]
+    said = state["sentences"][row] if row < len(state["sentences"]) else ""
+    shown, note = _prompt(subject["prompt"], numbers, row, room)
+    return [
+        paragraph(text(said, 2 * room)),
+        paragraph(_standing(state, room)),
+        f'<p style="white-space:pre-wrap">{shown}</p>' if shown else "",
+        paragraph(f"<small>{note}</small>" if note else ""),
+        paragraph(text(subject["caution"], room)),
+    ]
+
+
+def _prompt(prompt: str, numbers: _Numbers, row: int, room: int) -> tuple[str, str]:
+    tints = numbers.tints(row)
+    if _in_order(numbers.inputs, len(prompt)):
+        pieces = [
+            Piece(one["start"], one["end"], tints.get(i, 0.0))
+            for i, one in enumerate(numbers.inputs)
+        ]
+    else:  # pieces that are no parts of the prompt, one after the other
+        pieces, prompt = _laid_out(numbers.inputs, tints)
+    shown, left = passage(prompt, pieces, room)
+    notes = [inert(_LEGEND)] if tints else []
+    if left:
+        notes.append(inert(_CUT.format(left=left, whole=len(prompt))))
+    return shown, " ".join(notes)
+
+
+def _in_order(inputs: Sequence[wire.TokenInfo], length: int) -> bool:
+    ends = [0, *(token["end"] for token in inputs)]
+    return all(
+        before <= token["start"] <= token["end"] <= length
+        for before, token in zip(ends, inputs, strict=False)
+    )
+
+
+def _laid_out(
+    inputs: Sequence[wire.TokenInfo], tints: Mapping[int, float]
+) -> tuple[list[Piece], str]:
+    pieces, at = [], 0
+    for i, one in enumerate(inputs):
+        pieces.append(Piece(at, at + len(one["text"]), tints.get(i, 0.0)))
+        at += len(one["text"])
+    return pieces, "".join(one["text"] for one in inputs)
+
+
+def _scores(numbers: _Numbers, row: int, subject: wire.Subject, room: int) -> str:
+    rows = [
+        [_name(numbers, row, i, room), _number(numbers.scores[row, i], numbers.margins[row, i])]
+        for i in numbers.strongest(row)[:_ROWS]
+    ]
+    return table([inert(_PIECE), text(unit_name(subject["unit"]), room)], rows)
+
+
+def _name(numbers: _Numbers, row: int, place: int, room: int) -> str:
+    return token(numbers.inputs[place]["text"], min(40, room)) + (
+        "" if numbers.sure(row, place) else " ?"
+    )
+
+
+def _outputs(numbers: _Numbers, room: int) -> list[str]:
+    """What pushed each of several outputs, as of written tokens or of labels."""
+    most = min(24, room)
+    rows = []
+    for row, output in enumerate(numbers.outputs[: 2 * _ROWS]):
+        tints = numbers.tints(row)
+        first = list(tints)[:3]
+        cells = [
+            marked(_ink(numbers.inputs[i]["text"], most), 1 if tints[i] > 0 else -1) for i in first
+        ]
+        rows.append([token(output["text"], most), ", ".join(cells) or "–"])
+    more = len(numbers.outputs) - len(rows)
+    return [
+        table([inert(_OUTPUT), inert(_STRONGEST)], rows),
+        paragraph(inert(_MORE.format(more=more)) if more else ""),
+    ]
+
+
+def _ink(value: str, most: int) -> str:
+    """Return a token's ink, cut; plain text."""
+    bare = value.strip().replace("\n", "↵") or "␣"
+    return bare if len(bare) <= most else bare[: most - 1] + "…"
+
+
+def _compared(state: Mapping[str, Any], room: int) -> list[str]:
+    """Several explanations of one text, side by side."""
+    snapshot = state["snapshot"]
+    numbers = _Numbers(snapshot)
+    row = _row(state, numbers)
+    subject = snapshot["subject"]
+    others = [one for one in state.get("others", []) if one.get("subject")]
+    labels = [*state.get("labels", [])]
+    same = [numbers] + [
+        other for other in map(_Numbers, others) if other.scores.shape == numbers.scores.shape
+    ]
+    names = [*labels, *(one["subject"]["method_title"] for one in [snapshot, *others])]
+    names = labels if len(labels) == len(others) + 1 else names[len(labels) :]
+    heads = [inert(_PIECE), *(text(name, min(40, room)) for name in names[:_COLUMNS])]
+    rows = [
+        [
+            token(numbers.inputs[i]["text"], min(40, room)),
+            *(_number(one.scores[row, i], one.margins[row, i]) for one in same[:_COLUMNS]),
+        ]
+        for i in numbers.strongest(row)[:_ROWS]
+    ]
+    more = len(others) + 1 - len(heads[1:])
+    return [
+        _heading(_METHODS.format(target=_target(subject, row))),
+        *_answer(snapshot, numbers, row, room),
+        *(
+            paragraph(f"{text(name, min(40, room))}: {standing}")
+            for name, one in zip(names[1:_COLUMNS], others, strict=False)
+            if (standing := _standing(one["state"], room // 2))
+        ),
+        table(heads, rows)
+        if len(same) == len(others) + 1
+        else _scores(numbers, row, subject, room),
+        paragraph(inert(_MORE.format(more=more)) if more > 0 else ""),
+        _facts(snapshot["state"], room),
+    ]
+
+
+def _standing(state: wire.JobState, room: int) -> str:
+    match state["status"]:
+        case "queued":
+            return inert(_QUEUED)
+        case "running":
+            done = _RUNNING.format(done=state["done"], total=state["total"])
+            return inert(done if state["total"] else _BEGUN)
+        case "cancelled":
+            return inert(_CANCELLED)
+        case "failed":
+            error = state["error"] or {"name": "", "message": ""}
+            return text(f"{_FAILED}: {error['name']}: {error['message']}", room)
+    return ""
+
+
+def _target(subject: wire.Subject, row: int) -> str:
+    if len(subject["outputs"]) > 1:
+        return f"“{subject['outputs'][row]['text'].strip()}”"
+    return subject["target"]
+
+
+def _row(state: Mapping[str, Any], numbers: _Numbers) -> int:
+    row = state.get("output", 0)
+    return row if isinstance(row, int) and 0 <= row < len(numbers.outputs) else 0
+
+
+# ── many texts ────────────────────────────────────────────────────────────────
+
+
+def _texts(state: Mapping[str, Any], room: int) -> list[str]:
+    data: wire.CollectionData = state["data"]
+    row = state.get("output", 0)
+    rows = [
+        [token(word, min(40, room)), _number(float(mean), np.nan), f"{count:,}"]
+        for word, mean, count in _words(data, row)[: 2 * _ROWS]
+    ]
+    title = _OF_TEXTS.format(title=data["method_title"], count=len(data["texts"]))
+    unit = f"{_MEAN}, {unit_name(data['unit'])}"
+    name = data["outputs"][row] or _EACH
+    return [
+        _heading(title),
+        paragraph(text(name, room)),
+        table([inert(_WORD), text(unit, room), inert(_TEXTS)], rows),
+        paragraph(text(data["caution"], room)),
+        _facts({"facts": data["facts"]}, room),
+    ]
+
+
+def _words(data: wire.CollectionData, row: int) -> list[tuple[str, float, int]]:
+    """Return words with their mean score over the texts that have them, the largest first."""
+    pieces = len(data["starts"]) // 4
+    offsets = np.frombuffer(data["offsets"], "<u4")
+    starts, ends = (np.frombuffer(data[name], "<u4") for name in ("starts", "ends"))
+    scores = np.frombuffer(data["scores"], "<f4").reshape(-1, pieces)[row]
+    special = np.frombuffer(data["flags"], np.uint8).reshape(-1, pieces)[row] & _SPECIAL
+    known = (np.isfinite(scores) & (special == 0)).tolist()
+    sums: dict[str, dict[int, float]] = {}
+    for number, whole in enumerate(data["texts"]):
+        units = whole.encode("utf-16-le", "surrogatepass")
+        for i in range(int(offsets[number]), int(offsets[number + 1])):
+            if not known[i]:
+                continue
+            part = units[2 * int(starts[i]) : 2 * int(ends[i])]
+            word = part.decode("utf-16-le", "replace").strip().lower()
+            if word:
+                found = sums.setdefault(word, {})
+                found[number] = found.get(number, 0.0) + float(scores[i])
+    # As the view ranks them: by the mean size, so that a word of both signs is not lost.
+    size = {word: sum(map(abs, found.values())) / len(found) for word, found in sums.items()}
+    order = sorted(sums, key=lambda word: (-size[word], word))
+    return [(word, sum(sums[word].values()) / len(sums[word]), len(sums[word])) for word in order]
+
+
+# ── heads ─────────────────────────────────────────────────────────────────────
+
+
+def _heads(state: Mapping[str, Any], room: int) -> list[str]:
+    subject: wire.AttentionSubject = state["subject"]
+    names = [stack["name"] for stack in subject["stacks"]]
+    shown = names.index(state["stack"]) if state.get("stack") in names else 0
+    stack, overview = subject["stacks"][shown], state["overviews"][shown]
+    queries, keys = (len(subject["texts"][stack[side]]["tokens"]) for side in ("queries", "keys"))
+    size = _STACK.format(layers=stack["layers"], heads=stack["heads"])
+    looking = _LOOKING.format(queries=queries, keys=keys)
+    tokens = subject["texts"][stack["queries"]]["tokens"]
+    words, left = passage("".join(tokens), [], room // 2)
+    unfinished = {"queued": _QUEUED, "cancelled": _CANCELLED, "failed": _FAILED}
+    status = overview["status"]
+    drawn = overview["stages"]
+    known = sum(stage > 0 for stage in drawn)
+    standing = (
+        _RUNNING.format(done=known, total=len(drawn))
+        if status == "running"
+        else unfinished.get(status, "")
+    )
+    return [
+        _heading(subject["title"]),
+        paragraph(text(f"{stack['title']}: {size}, {looking}.", room)),
+        paragraph(inert(standing)),
+        paragraph(words),
+        paragraph(f"<small>{inert(_CUT.format(left=left, whole=len(''.join(tokens))))}</small>")
+        if left
+        else "",
+        table([inert(_KIND), inert(_HIGHEST)], _kinds(overview, stack)),
+        paragraph(text(subject["caution"], room)),
+        _facts({"facts": stack["facts"]}, room),
+    ]
+
+
+def _kinds(overview: wire.AttentionOverview, stack: wire.AttentionStack) -> list[list[str]]:
+    names = overview["names"]
+    shape = (len(names), stack["layers"], stack["heads"])
+    scores = wire.unpack(overview["scores"], shape)
+    rows = []
+    for name, of in zip(names, () if scores is None else scores, strict=False):
+        flat = of.ravel()
+        order = [i for i in np.argsort(-np.nan_to_num(flat, nan=-np.inf)) if np.isfinite(flat[i])]
+        cells = [f"{i // shape[2]}.{i % shape[2]}: {flat[i]:.2f}" for i in order[:3]]
+        if cells:
+            rows.append([text(name.replace("_", " "), 40), inert(" · ".join(cells))])
+    return rows
+
+
+# ── shared ────────────────────────────────────────────────────────────────────
+
+
+def _heading(words: str) -> str:
+    return f"<h3>{text(words, 120)}</h3>"
+
+
+def _number(score: Any, margin: Any) -> str:  # noqa: ANN401 - numpy scalars
+    if not np.isfinite(score):
+        return "–"
+    sign = "+" if score > 0 else "\N{MINUS SIGN}" if score < 0 else ""
+    more = f" ± {margin:.3g}" if np.isfinite(margin) else ""
+    return f"{sign}{abs(score):.3g}{more}"
+
+
+def _facts(state: Mapping[str, Any], room: int) -> str:
+    facts = [f"{fact['label']}: {fact['value']}" for fact in state["facts"]]
+    return paragraph(f"<small>{text(' · '.join(facts), 2 * room)}</small>" if facts else "")
