@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Status = Literal["queued", "running", "done", "cancelled", "failed"]
 R = TypeVar("R")
 E = TypeVar("E", bound="Errand")
-_FINISHED = ("done", "cancelled", "failed")
+FINISHED = ("done", "cancelled", "failed")
 _TICK = 0.1  # seconds between looks at the keyboard while waiting
 
 

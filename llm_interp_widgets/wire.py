@@ -161,6 +161,12 @@ class Ping(TypedDict):
     type: Literal["ping"]
 
 
+class Rest(TypedDict):
+    """Browser to kernel: what was running is over, and nobody is busy with a view of it."""
+
+    type: Literal["rest"]
+
+
 class Pong(TypedDict):
     """Kernel to browser: yes. What was said before it was heard, too."""
 
@@ -480,10 +486,9 @@ def unpack(buffer: bytes | memoryview, shape: Sequence[int]) -> npt.NDArray[np.f
 # ── TypeScript ────────────────────────────────────────────────────────────────
 
 _MESSAGES: tuple[type, ...] = (
-    TokenInfo, Fact, ErrorInfo, Subject, JobState, Snapshot, Chunk, Ready, Ping, Pong, Ack,
-    Cancel,
-    Alternatives, AskContrast, NeighbourhoodData, CollectionData, KeptRule, KeptPart, KeptHeads,
-    AttentionText, AttentionStack, AttentionSubject, AttentionOverview,
+    TokenInfo, Fact, ErrorInfo, Subject, JobState, Snapshot, Chunk, Ready, Ping, Rest, Pong, Ack,
+    Cancel, Alternatives, AskContrast, NeighbourhoodData, CollectionData, KeptRule, KeptPart,
+    KeptHeads, AttentionText, AttentionStack, AttentionSubject, AttentionOverview,
     HeadsDrawn, HeadsScored, Want, AskHeads, HeadsAnswer, AskPart, PartSource,
 )  # fmt: skip
 _ALIASES: dict[str, Any] = {"Status": Status, "Verdict": Verdict, "Level": Level, "Unit": Unit}

@@ -44,6 +44,7 @@ class ModelConnection implements Connection {
   #states: State[] = [EMPTY];
   #acked = new Map<string, number>();
   #asked = false;
+  #ran = false;
   #holders = 0;
   #listeners = new Set<Cleanup>();
   #events: [name: string, listener: Listener][];
@@ -179,6 +180,9 @@ class ModelConnection implements Connection {
     if (stale && !this.#asked) this.#greet();
     this.#asked = stale;
     this.#notify();
+    const runs = states.some(running);
+    if (this.#ran && !runs) this.#link.rest();
+    this.#ran = runs;
   }
 
   #acknowledge({ job, seq, progress }: State): void {

@@ -10,11 +10,12 @@
 
 import { isBytes } from "./decode";
 import type { Cleanup, Model } from "./model";
-import type { Ping, Ready } from "./protocol.gen";
+import type { Ping, Ready, Rest } from "./protocol.gen";
 
 export type Hearing = "well" | "busy" | "gone";
 
 const PATIENCE = 1_500; // milliseconds until a silent kernel counts as busy
+const BUSY_WITH = ":hover, :focus-within";
 const GONE = ".jupyter-widgets-disconnected";
 
 export class Link {
@@ -24,6 +25,7 @@ export class Link {
   #tell: Cleanup;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #views = new Set<Element>();
+  #closed = false;
 
   /** @param tell Called whenever `hearing` has changed. */
   constructor(model: Model, tell: Cleanup) {
@@ -54,6 +56,19 @@ export class Link {
     this.send({ type: "ping" } satisfies Ping);
   }
 
+  /**
+   * Says that what was running is over, once nobody is busy with a view: the kernel then replaces
+   * what a notebook without this view shows, and some hosts draw everything again.
+   */
+  rest(): void {
+    if (this.#closed || this.hearing === "gone") return;
+    const busy = [...this.#views].some(
+      (view) => view.matches(BUSY_WITH) || view.querySelector("details[open]"),
+    );
+    if (busy) setTimeout(() => this.rest(), 500);
+    else if (this.live) this.send({ type: "rest" } satisfies Rest);
+  }
+
   /** Takes note of a message; a pong says that all is well. */
   received(content: unknown): void {
     if ((content as { type?: unknown } | null)?.type !== "pong") return;
@@ -69,6 +84,7 @@ export class Link {
   }
 
   close(): void {
+    this.#closed = true;
     this.#stop();
     this.#model.off("comm_live_update", this.#look);
   }

@@ -91,6 +91,11 @@ export interface Ping {
   type: "ping";
 }
 
+/** Browser to kernel: what was running is over, and nobody is busy with a view of it. */
+export interface Rest {
+  type: "rest";
+}
+
 /** Kernel to browser: yes. What was said before it was heard, too. */
 export interface Pong {
   type: "pong";

@@ -54,6 +54,17 @@ def hear_always(comm: Any) -> None:  # noqa: ANN401 - comms are not typed
         comm._reply_subshell_for = _as_sent  # noqa: SLF001 - there is no public way
 
 
+def show(
+    data: dict[str, Any], metadata: dict[str, Any], place: str, *, update: bool = False
+) -> None:
+    """Display data in an output of the cell that runs, or put it where ``place`` was shown."""
+    ipython = sys.modules.get("IPython")
+    if ipython is not None:
+        ipython.display.publish_display_data(
+            data, metadata, transient={"display_id": place}, update=update
+        )
+
+
 def _as_sent(_data: object, subshell: str | None) -> str | None:
     return subshell
 

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from llm_interp_widgets import wire
+from llm_interp_widgets.jobs import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _INTERVAL = 1 / 30
 _SNAPSHOT_EVERY = 2.0
 _IN_FLIGHT = 4 * 1024 * 1024
-_FINISHED = ("done", "cancelled", "failed")
 
 
 class Stream:
@@ -73,7 +73,7 @@ class Stream:
             self._latest = progress
             self._dirty.update(progress.changed)
             now = time.monotonic()
-            if progress.status in _FINISHED:
+            if progress.status in FINISHED:
                 self._keep(now)
                 self._closed = True
                 self._cancel_timer()

@@ -329,6 +329,8 @@ def _ended(widget: AttentionBrowser) -> Callable[[str], None]:
         if error is not None:
             alive.failure = {"name": type(error).__name__, "message": str(error) or "no message"}
         publish()
+        if not alive._viewed:  # noqa: SLF001
+            alive._sum_up()  # noqa: SLF001
 
     return end
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import traitlets
 
 from llm_interp_widgets.errors import CancelledJobError, ClosedWidgetError
-from llm_interp_widgets.jobs import Job, run_here
+from llm_interp_widgets.jobs import FINISHED, Job, run_here
 from llm_interp_widgets.widgets import _kernel
 from llm_interp_widgets.widgets._feed import Feed
 from llm_interp_widgets.widgets.page import PageWidget
@@ -125,6 +125,15 @@ class ResultWidget(PageWidget):
         """What is explained, as a title."""
         return f"Why {self.about.target}?"
 
+    @traitlets.observe("snapshot")
+    def _end(self, _: object) -> None:
+        """Sum up what is over, where no view will say when."""
+        if not self._viewed and all(is_over(one) for one in self._snapshots()):
+            self._sum_up()
+
+    def _snapshots(self) -> Sequence[dict[str, Any]]:
+        return [self.snapshot]
+
     def _result_of(self, feed: Feed, timeout: float | None) -> Attribution:
         try:
             return feed.job.result(timeout)
@@ -168,11 +177,23 @@ class JobsWidget(ResultWidget):
         """Wait for all results, in the order of the jobs; raises as ``result`` does."""
         return tuple(self._result_of(feed, timeout) for feed in list(self._feeds))
 
+    @traitlets.observe("others")
+    def _end_other(self, change: object) -> None:
+        self._end(change)
+
+    def _snapshots(self) -> Sequence[dict[str, Any]]:
+        return [self.snapshot, *self.others]
+
     def _keep_other(self, place: int, snapshot: wire.Snapshot) -> None:
         with self._lock:
             kept = list(self.others)
             kept[place] = dict(snapshot)
             self.others = kept
+
+
+def is_over(snapshot: dict[str, Any]) -> bool:
+    """Whether the job of a snapshot has ended."""
+    return snapshot["state"]["status"] in FINISHED
 
 
 def finished(result: Attribution) -> Job[Attribution]:

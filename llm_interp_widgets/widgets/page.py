@@ -3,8 +3,14 @@
 What comes in: the traits of a subclass. What goes out: a widget that can be shown, closed and
 written to one HTML file that works offline.
 
-Guarantees: a view's messages are heard while a cell runs, where the host has a way for them; a
-host that loses binary buffers gets them as text, once its view said so.
+Guarantees:
+
+- A view's messages are heard while a cell runs, where the host has a way for them.
+- A host that loses binary buffers gets them as text, once its view said so.
+- Every output carries, beside the view, a small summary without scripts: for a notebook that is
+  not trusted, has no kernel, or is read on a page. What was still running is summed up anew when
+  it is over: at once where no view is on screen, else when nobody is busy with one, because
+  hosts draw the whole output again.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ import anywidget
 from llm_interp_widgets.errors import ClosedWidgetError
 from llm_interp_widgets.export.bundles import packed
 from llm_interp_widgets.export.page import View, render_page, write_page
+from llm_interp_widgets.export.snapshot import snapshot
 from llm_interp_widgets.widgets import _kernel
 
 if TYPE_CHECKING:
@@ -39,9 +46,40 @@ class PageWidget(anywidget.AnyWidget):
         self._esm = packed(self.bundle_name)  # may fail: before there is anything to close
         self._closed = False
         self._as_text = False  # buffers, for a host that loses them
+        self._viewed = False  # by a browser
+        self._summed_up = ""  # as displayed, if it was
         super().__init__(**traits)
         _kernel.hear_always(self.comm)
         self.on_msg(_greet)
+
+    def __repr__(self) -> str:
+        """Say what is shown."""
+        return f"<{type(self).__name__}: {self.heading}>"
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ANN401
+        data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        return {**data, "text/html": self._summary()}, metadata
+
+    def _ipython_display_(self) -> None:
+        if self._closed:
+            data: dict[str, Any] = {"text/plain": repr(self), "text/html": self._summary()}
+            _kernel.show(data, {}, f"{id(self)}")
+            return
+        data, metadata = self._repr_mimebundle_()
+        self._summed_up = data["text/html"]
+        _kernel.show(data, metadata, self.model_id)
+
+    def _summary(self) -> str:
+        state = {name: getattr(self, name) for name in self.shared_traits}
+        return snapshot(state, self.bundle_name)
+
+    def _sum_up(self) -> None:
+        """Replace the summary of an output by what holds now."""
+        if self._closed or not self._summed_up or self._summary() == self._summed_up:
+            return
+        data, metadata = self._repr_mimebundle_()
+        self._summed_up = data["text/html"]
+        _kernel.show(data, metadata, self.model_id, update=True)
 
     def send(self, content: Any, buffers: Any = None) -> None:  # noqa: ANN401 - as ipywidgets has it
         """Send a message, its buffers as text where the host loses them."""
@@ -118,9 +156,13 @@ def _greet(widget: PageWidget, content: object, _buffers: object) -> None:
         case "ping":
             pong: wire.Pong = {"type": "pong"}
             widget.send(pong)
-        case "ready" if content.get("binary") is False and not widget._as_text:  # noqa: SLF001
-            widget._as_text = True  # noqa: SLF001 - the wire's other half
-            widget.send_state(list(widget.shared_traits))
+        case "rest":
+            widget._sum_up()  # noqa: SLF001 - the wire's other half
+        case "ready":
+            widget._viewed = True  # noqa: SLF001
+            if content.get("binary") is False and not widget._as_text:  # noqa: SLF001
+                widget._as_text = True  # noqa: SLF001
+                widget.send_state(list(widget.shared_traits))
 
 
 def write_views(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import threading
 
 import numpy as np
 import pytest
 
 import llm_interp_widgets as liw
 from llm_interp_widgets import wire
+from llm_interp_widgets.jobs import Errand, submit
 from llm_interp_widgets.widgets import _kernel
 
 TEXT = "The capital of France is"
@@ -126,3 +128,79 @@ def test_a_comm_of_ours_takes_messages_where_they_were_sent_to():
     assert comm._reply_subshell_for({}, "subshell") is None
     _kernel.hear_always(comm)
     assert comm._reply_subshell_for({}, "subshell") == "subshell"
+
+
+# ── The summary without scripts ───────────────────────────────────────────────
+
+
+class Display:
+    """Stands in for IPython's publisher."""
+
+    def __init__(self, monkeypatch):
+        self.shown = []
+        monkeypatch.setattr(_kernel, "show", self.show)
+
+    def show(self, data, metadata, place, *, update=False):
+        self.shown.append((data, place, update))
+
+
+def test_an_output_holds_the_view_and_a_small_summary_without_scripts(widget, monkeypatch):
+    display = Display(monkeypatch)
+    widget._ipython_display_()
+    ((data, place, update),) = display.shown
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id == place
+    assert 200 < len(data["text/html"].encode()) <= 10_000
+    assert "<script" not in data["text/html"]
+    assert type(widget).__name__ in data["text/plain"]
+    assert not update
+    assert widget._repr_mimebundle_()[0] == data
+
+
+@pytest.fixture
+def queued(tiny_lm):
+    """A displayed widget whose job waits for its turn until ``let_go`` is called."""
+    gate = threading.Event()
+
+    def hold():
+        yield gate.wait()
+
+    lm = tiny_lm()
+    submit(Errand(hold), str(lm.device))
+    w = liw.explain(lm, TEXT, method="occlusion")
+    w._summed_up = "as it was displayed before it ran"
+    yield w, gate.set
+    gate.set()
+    w.close()
+
+
+def test_what_was_running_is_summed_up_when_it_is_over(queued, monkeypatch):
+    display = Display(monkeypatch)
+    w, let_go = queued
+    let_go()
+    w.result()
+    w._settle()
+    ((data, place, update),) = display.shown
+    assert (place, update) == (w.model_id, True)
+    assert "Still running" not in data["text/html"]
+    Front(w).say(type="rest")
+    assert len(display.shown) == 1, "nothing has changed"
+
+
+def test_where_a_view_is_on_screen_it_says_when(queued, monkeypatch):
+    display = Display(monkeypatch)
+    w, let_go = queued
+    Front(w).say(type="ready", binary=True)
+    let_go()
+    w.result()
+    w._settle()
+    assert not display.shown
+    Front(w).say(type="rest")
+    assert len(display.shown) == 1
+
+
+def test_a_closed_widget_is_still_summed_up(widget, monkeypatch):
+    display = Display(monkeypatch)
+    widget.close()
+    widget._ipython_display_()
+    ((data, _, _),) = display.shown
+    assert data.keys() == {"text/plain", "text/html"}

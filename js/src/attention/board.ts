@@ -111,6 +111,7 @@ export class Board {
   #asked = new Map<number, { slot: string; keys: string[]; hear: Hear }>();
   #known = new Map<string, Answer>();
   #bytes = 0;
+  #ran = false;
   #listeners = new Set<Cleanup>();
   #events: [name: string, listener: Listener][];
 
@@ -318,6 +319,9 @@ export class Board {
       this.#update(stack, { pictures, names, status, scores: floats(overview.scores) });
       if (isBytes(overview.pictures)) void this.#restore(stack, overview, stages);
     });
+    const runs = this.#overviews.some(({ status }) => status === "running" || status === "queued");
+    if (this.#ran && !runs) this.#link.rest();
+    this.#ran = runs;
   }
 
   async #restore(stack: number, overview: AttentionOverview, stages: Uint8Array): Promise<void> {
