@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
+import nbformat
 import pytest
 
 SETUP = "import llm_interp_widgets as liw\nlm = liw.load()"
@@ -234,3 +236,74 @@ def test_cancel_reaches_a_kernel_that_runs_a_cell(lab):
     lab.output(CANCELLED).wait_for(timeout=10_000)
     print(f"cancelled {time.monotonic() - clicked:.2f} s after the click, the kernel being busy")
     lab.page.locator(".jp-OutputArea-output:has-text('ended cancelled')").wait_for()
+
+
+def test_a_kernel_that_hears_nothing_while_it_runs_a_cell_is_said_to_be_busy(lab):
+    deaf = "from llm_interp_widgets.widgets import _kernel\n_kernel.hear_always = lambda comm: None"
+    lab.open(f"{SETUP}\n{deaf}", ENDLESS, BUSY.replace("600", "15"))
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    lab.page.locator(".jp-OutputArea-output:has-text('began')").wait_for()
+    lab.output(".liw-progress button").click()
+    lab.output(".liw-progress:has-text('busy with a cell: this stops when it ends')").wait_for()
+    lab.output(CANCELLED).wait_for(timeout=40_000)
+    assert same(scores_on(lab.page), scores_in_python(lab))
+
+
+def test_a_restarted_kernel_is_said_to_be_gone_and_nothing_shown_is_lost(lab):
+    lab.open(SETUP, ENDLESS)
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    lab.page.evaluate(
+        "() => { void jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }"
+    )
+    lab.output(".liw-progress:has-text('its kernel is gone')").wait_for(timeout=20_000)
+    assert lab.output(".liw-progress button").count() == 0, "there is nothing to cancel"
+    assert lab.output(SCORED).count() > 0
+    lab.output(f"{TOKENS}[tabindex='0']").focus()
+    lab.page.keyboard.press("Enter")
+    lab.output(f"{TOKENS}[aria-selected=true]").wait_for()
+
+
+RELOADS = int(os.environ.get("RELOADS", "4"))
+
+
+def test_any_number_of_reloads_in_the_middle_lose_nothing(lab):
+    lab.open(SETUP, ENDLESS)
+    lab.output(SCORED).first.wait_for(timeout=60_000)
+    lab.save()
+    for _ in range(RELOADS):
+        lab.reload()
+        lab.output(SCORED).first.wait_for()
+        shown = scores_on(lab.page)
+        assert lab.python("print(w.job.progress.status)") == "running"
+        assert lab.output(".liw-progress button:has-text('Cancel')").count() == 1
+        lab.page.wait_for_function(
+            f"([old]) => [...document.querySelectorAll('{TOKENS}')]"
+            ".map(e => e.ariaLabel).join() !== old",
+            arg=[",".join(lab.output(TOKENS).evaluate_all("all => all.map(e => e.ariaLabel)"))],
+            timeout=60_000,
+        )
+        assert len(shown) == lab.output(TOKENS).count()
+    lab.output(".liw-progress button").click()
+    lab.output(CANCELLED).wait_for(timeout=10_000)
+    assert same(scores_on(lab.page), scores_in_python(lab))
+
+
+def test_a_notebook_that_is_not_trusted_shows_the_summary(lab):
+    lab.open(SETUP, PARIS)
+    lab.output(FINISHED).wait_for(timeout=60_000)
+    lab.until("print('Still' in w._summed_up)", "False")
+    saved = lab.save()
+    lab.server.delete("sessions")
+    for cell in saved.cells:
+        cell.metadata.pop("trusted", None)
+    saved.cells[0].source += "  # another text, another signature"
+    lab.path = lab.path.with_name(f"untrusted-{lab.path.name}")
+    nbformat.write(saved, lab.path)
+    lab.visit()
+    summary = lab.page.locator(".jp-OutputArea-output h3")
+    summary.wait_for()
+    assert "Paris" in summary.inner_text()
+    assert lab.output(".liw").count() == 0
+    shown = summary.locator("xpath=..").inner_text()
+    best = lab.page.locator(".jp-OutputArea-output td").first.inner_text()
+    assert "France" in best, shown
