@@ -4,8 +4,9 @@
 //   node build.mjs            ../llm_interp_widgets/static/<name>.js
 //   node build.mjs --out DIR  DIR/<name>.js
 //
-// Style sheets are minified and inlined as text. A widget bundle above the budget fails the
-// build, because every saved notebook carries a copy of it for every widget it shows.
+// Style sheets are minified and inlined as text. A widget bundle above the budget fails the build,
+// because every saved notebook carries a copy of it for every widget it shows; so names that only
+// this code reads are shortened: our custom properties, and properties that never leave a bundle.
 
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -16,6 +17,54 @@ import { build, transform } from "esbuild";
 
 const BUDGET = 60_000;
 
+/** Properties of our own objects: not of messages, traits, elements, nor places in templates. */
+const LOCAL = [
+  ...[
+    "anyUnsure",
+    "colourBy",
+    "columns",
+    "comparison",
+    "connection",
+    "cursor",
+    "disagreements",
+    "foreign",
+  ],
+  ...[
+    "largest",
+    "limit",
+    "looked",
+    "lowers",
+    "margin",
+    "onCancel",
+    "onChoose",
+    "onHover",
+    "onLimit",
+  ],
+  ...[
+    "onLook",
+    "onPick",
+    "onPin",
+    "onShow",
+    "paper",
+    "picture",
+    "pinned",
+    "progress",
+    "raises",
+    "ranked",
+  ],
+  ...[
+    "readings",
+    "stale",
+    "strips",
+    "subscribe",
+    "suggestion",
+    "tabbable",
+    "theme",
+    "unsure",
+    "wanted",
+  ],
+];
+
 const here = dirname(fileURLToPath(import.meta.url));
 const { values } = parseArgs({ options: { out: { type: "string" } } });
 const out = resolve(values.out ?? join(here, "..", "llm_interp_widgets", "static"));
@@ -25,11 +74,38 @@ const cssAsText = {
   setup({ onLoad }) {
     onLoad({ filter: /\.css$/ }, async ({ path }) => {
       const source = await readFile(path, "utf8");
-      const { code } = await transform(source, { loader: "css", minify: true });
-      return { contents: code.trim(), loader: "text" };
+      const { code } = await transform(source, { loader: "css", minify: true, charset: "utf8" });
+      return { contents: tight(code), loader: "text" };
     });
   },
 };
+
+/** Without the white space that esbuild leaves in the values of custom properties. */
+function tight(css) {
+  return css.trim().replace(/(?<=[,(])\s+|\s+(?=\))|(?<=--[\w-]+:)\s+/g, "");
+}
+
+const protocol = await readFile(join(here, "src", "protocol.gen.ts"), "utf8");
+const words = await readFile(join(here, "src", "words.ts"), "utf8");
+for (const name of LOCAL) {
+  if (new RegExp(`\\b${name}\\??:`).test(protocol) || words.includes(`{${name}}`)) {
+    throw new Error(`${name} is said to others: it cannot be in the list of local names.`);
+  }
+}
+
+/** `--liw-…` of all style sheets, each with a letter; the same in every bundle of a page. */
+async function properties() {
+  const folder = join(here, "src", "styles");
+  const sheets = (await readdir(folder)).filter((name) => name.endsWith(".css"));
+  const sources = await Promise.all(
+    [join(here, "src", "colour.ts"), ...sheets.map((name) => join(folder, name))].map((path) =>
+      readFile(path, "utf8"),
+    ),
+  );
+  const names = new Set(sources.join("").match(/--liw-[a-z-]+/g));
+  return new Map([...names].sort().map((name, i) => [name, `--${(i + 10).toString(36)}_`]));
+}
+const short = await properties();
 
 const widgets = (await readdir(join(here, "src", "widgets")))
   .filter((name) => name.endsWith(".tsx"))
@@ -42,6 +118,7 @@ const entries = [...widgets, ...parts, join(here, "src", "host.ts")];
 
 await mkdir(out, { recursive: true });
 const problems = [];
+let mangleCache = {}; // the same names in every bundle: a part is handed objects of its view
 for (const entry of entries) {
   const name = basename(entry).replace(/\.tsx?$/, "");
   const result = await build({
@@ -51,15 +128,19 @@ for (const entry of entries) {
     write: false,
     format: "esm",
     target: "es2022",
-    charset: "ascii",
+    // The host stands in the page itself, whose other parts are ASCII, too.
+    charset: name === "host" ? "ascii" : "utf8",
     legalComments: "none",
+    mangleProps: new RegExp(`^(${LOCAL.join("|")})$`),
+    mangleCache,
     // `h(…)` is shorter than the automatic runtime's calls: 1 kB a bundle.
     tsconfigRaw: { compilerOptions: { jsx: "react", jsxFactory: "h", jsxFragmentFactory: "F" } },
     inject: entry.endsWith(".tsx") ? [join(here, "jsx.mjs")] : [],
     plugins: [cssAsText],
     logLevel: "warning",
   });
-  const code = result.outputFiles[0].text;
+  mangleCache = result.mangleCache;
+  const code = result.outputFiles[0].text.replace(/--liw-[a-z-]+/g, (name) => short.get(name));
   const bytes = Buffer.byteLength(code);
   if (name !== "host" && bytes > BUDGET) {
     problems.push(`${name}.js has ${bytes} bytes; the budget is ${BUDGET}.`);

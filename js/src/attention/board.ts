@@ -88,6 +88,7 @@ const TRAITS = [
   "least",
   "scale",
   "pieces",
+  "words",
 ];
 let boards = 0;
 

@@ -3,33 +3,35 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Board } from "../../attention/board";
+import { say } from "../../say";
+import * as W from "../../words";
 
 const PATIENCE_MS = 4000;
 
 export function HeadSlot({ board }: { board: Board }): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
-  const [standing, setStanding] = useState("Opening…");
+  const [standing, setStanding] = useState({ template: W.OPENING, error: "" });
   useEffect(() => {
     const controller = new AbortController();
     const { signal } = controller;
-    const say = (words: string): void => {
-      if (!signal.aborted) setStanding(words);
+    const stand = (template: string, error = ""): void => {
+      if (!signal.aborted) setStanding({ template, error });
     };
     // A notebook that was saved shows its overview; heads are opened by a kernel.
     const late = setTimeout(() => {
-      say("Run the cell to open heads.");
+      stand(W.RUN_THE_CELL_TO_OPEN_HEADS);
       board.lose();
     }, PATIENCE_MS);
     board
       .part("attention_head")
       .then((part) => {
         clearTimeout(late);
-        say("");
+        stand("");
         if (place.current && !signal.aborted) part.render(place.current, board, signal);
       })
       .catch((error: unknown) => {
         clearTimeout(late);
-        say(`The view of one head could not be loaded. (${String(error)})`);
+        stand(W.HEAD_NOT_LOADED, ` (${String(error)})`);
       });
     return () => {
       clearTimeout(late);
@@ -38,7 +40,9 @@ export function HeadSlot({ board }: { board: Board }): JSX.Element {
   }, [board]);
   return (
     <>
-      {standing && <p class="liw-muted liw-heads-wait">{standing}</p>}
+      {standing.template && (
+        <p class="liw-muted liw-heads-wait">{say(standing.template) + standing.error}</p>
+      )}
       <div ref={place} class="liw-heads-place" />
     </>
   );
