@@ -116,12 +116,30 @@ const parts = (await readdir(join(here, "src", "parts")))
   .sort();
 const entries = [...widgets, ...parts, join(here, "src", "host.ts")];
 
+/** The words that an entry can say: a build in which each is a mark tells which are left. */
+const constants = await import(
+  `data:text/javascript,${encodeURIComponent((await transform(words, { loader: "ts" })).code)}`
+);
+async function wordsOf(options) {
+  const marks = Object.keys(constants).map((name) => `export const ${name} = "liw:${name}:";`);
+  const plugin = {
+    name: "marks",
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]words\.ts$/ }, () => ({ contents: marks.join("\n"), loader: "ts" }));
+    },
+  };
+  const { outputFiles } = await build({ ...options, plugins: [plugin, ...options.plugins] });
+  const found = new Set(outputFiles[0].text.match(/liw:\w+(?=:)/g));
+  return [...found].map((mark) => constants[mark.slice(4)]).sort();
+}
+
 await mkdir(out, { recursive: true });
 const problems = [];
+const said = {};
 let mangleCache = {}; // the same names in every bundle: a part is handed objects of its view
 for (const entry of entries) {
   const name = basename(entry).replace(/\.tsx?$/, "");
-  const result = await build({
+  const options = {
     entryPoints: [entry],
     bundle: true,
     minify: true,
@@ -138,7 +156,9 @@ for (const entry of entries) {
     inject: entry.endsWith(".tsx") ? [join(here, "jsx.mjs")] : [],
     plugins: [cssAsText],
     logLevel: "warning",
-  });
+  };
+  const result = await build(options);
+  said[name] = await wordsOf(options);
   mangleCache = result.mangleCache;
   const code = result.outputFiles[0].text.replace(/--liw-[a-z-]+/g, (name) => short.get(name));
   const bytes = Buffer.byteLength(code);
@@ -152,6 +172,7 @@ for (const entry of entries) {
   const kb = (size) => `${(size / 1000).toFixed(1).padStart(6)} kB`;
   console.log(`${`${name}.js`.padEnd(28)}${kb(bytes)}${kb(gzipSync(code).length)} gzipped`);
 }
+await writeFile(join(out, "words.json"), JSON.stringify(said));
 if (problems.length > 0) {
   throw new Error(problems.join("\n"));
 }

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
+import traitlets
 
 from llm_interp_widgets.errors import ClosedWidgetError
-from llm_interp_widgets.export.bundles import bundle
+from llm_interp_widgets.export.bundles import bundle, templates
 from llm_interp_widgets.export.page import View, render_page, write_page
+from llm_interp_widgets.words import ENGLISH, follow, language, translations
 
 if TYPE_CHECKING:
     import os
@@ -21,17 +23,37 @@ if TYPE_CHECKING:
 
 
 class PageWidget(anywidget.AnyWidget):
-    """A view that can stand in a notebook and on a page."""
+    """A view that can stand in a notebook and on a page.
+
+    Its trait ``words`` holds the translations that its bundles need; none for English.
+    """
 
     bundle_name: ClassVar[str]
+    part_names: ClassVar[tuple[str, ...]] = ()
+    """Bundles that the view loads when it needs them."""
     shared_traits: ClassVar[tuple[str, ...]] = ()
     """Traits that a page holds."""
+
+    words = traitlets.Dict().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:  # noqa: ANN401
         """Take the traits of the subclass."""
         self._esm = bundle(self.bundle_name)  # may fail: before there is anything to close
         self._closed = False
-        super().__init__(**traits)
+        super().__init__(words=self._translated(), **traits)
+        follow(self)
+
+    def retell(self) -> None:
+        """Say everything again: the language is another one."""
+        if not self._closed:
+            self.words = self._translated()
+
+    @classmethod
+    def _translated(cls) -> dict[str, str]:
+        if language() == ENGLISH:
+            return {}
+        names = (cls.bundle_name, *cls.part_names)
+        return translations(template for name in names for template in templates(name))
 
     @property
     def heading(self) -> str:
@@ -62,8 +84,8 @@ class PageWidget(anywidget.AnyWidget):
         """
         self._check_open("export")
         self._settle()
-        state = {name: getattr(self, name) for name in self.shared_traits}
-        return View(bundle=self.bundle_name, state=state)
+        state = {name: getattr(self, name) for name in ("words", *self.shared_traits)}
+        return View(bundle=self.bundle_name, state=state, parts=self.part_names)
 
     def close(self) -> None:
         """Take the widget off the screen."""
