@@ -57,7 +57,6 @@ export function Frame(props: Props): JSX.Element {
   const [theme, setTheme] = useState<Theme>("light");
   useEffect(() => (root.current ? watchTheme(root.current, setTheme) : undefined), []);
   const { foreign, subject } = props.state ?? connection.state();
-  speak(connection.get("words"));
   return (
     <div class="liw" ref={root} lang={language()} data-theme={theme} style={{ colorScheme: theme }}>
       {foreign !== null && <Failure error={foreignKernel(foreign)} />}
@@ -162,8 +161,9 @@ function Announcer({ state, output }: { state: State; output: number }): JSX.Ele
   );
 }
 
-/** Draws again whenever the connection changes. */
+/** Draws again whenever the connection changes, in the language of its words. */
 export function useChanges(connection: Connection): void {
+  speak(connection.get("words"));
   const [, redraw] = useState(0);
   useEffect(() => {
     const again = (): void => redraw((n) => n + 1);
