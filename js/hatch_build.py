@@ -3,8 +3,8 @@
 Guarantees:
 
 - ``llm_interp_widgets/static/`` holds one bundle for every file of ``js/src/widgets/``
-  and ``js/src/parts/``, and one for ``js/src/host.ts``; a wheel or sdist with one missing, or
-  older than its sources, fails.
+  and ``js/src/parts/``, one for ``js/src/host.ts``, and the list of words that each says; a wheel
+  or sdist with one missing, or older than its sources, fails.
 - Bundles are built with npm, and only where they are missing or stale.
 - An sdist carries finished bundles: a wheel is made from it without Node.
 - An editable install builds nothing; ``make`` does (``python js/hatch_build.py``).
@@ -25,10 +25,10 @@ STATIC = ROOT / "llm_interp_widgets" / "static"
 
 
 def bundles() -> list[Path]:
-    """Return the bundles that the sources ask for."""
+    """Return the bundles that the sources ask for, and the list of their words."""
     folders = [JS / "src" / "widgets", JS / "src" / "parts"]
     names = [source.stem for folder in folders for source in sorted(folder.glob("*.ts*"))]
-    return [STATIC / f"{name}.js" for name in ["host", *names]]
+    return [*(STATIC / f"{name}.js" for name in ["host", *names]), STATIC / "words.json"]
 
 
 def stale() -> list[Path]:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
     from llm_interp_widgets.widgets.show import bar, beeswarm, force, generation, lime, waterfall
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
+    from llm_interp_widgets.words import language
 
     def methods() -> MethodTable:
         """Return the table of methods: what each means, needs, costs and promises."""
@@ -86,6 +87,7 @@ _HOMES = {
     "widgets.shap_waterfall": ("ShapWaterfall",),
     "widgets.show": ("bar", "beeswarm", "force", "generation", "lime", "waterfall"),
     "widgets.token_highlighter": ("TokenHighlighter",),
+    "words": ("language",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -123,6 +125,7 @@ __all__ = [
     "generate",
     "generation",
     "interactions",
+    "language",
     "lime",
     "load",
     "methods",

@@ -5,7 +5,9 @@ import { aligned, decimalsFor, signed, unitName, visible } from "./format";
 import { type Measure, shorten, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
 import type { Reading, Readings } from "./readings";
+import { say } from "./say";
 import { ticks } from "./waterfall";
+import * as W from "./words";
 
 export interface BarsPicture {
   readonly subject: Subject;
@@ -57,8 +59,8 @@ export function barsSvg(picture: BarsPicture, measure: Measure): string {
     );
   };
   const decimals = decimalsFor(readings.largest);
-  const title = `Why ${target}?`;
-  const rest = readings.ranked.length - shown.length;
+  const title = say(W.WHY_TARGET, { target });
+  const n = readings.ranked.length - shown.length;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${bottom + 44}" viewBox="0 0 ${WIDTH} ${bottom + 44}" role="img" font-family="${xml(FONT)}" font-size="${SIZE}" fill="${ink}">`,
     `<title>${xml(title)}</title>`,
@@ -74,7 +76,11 @@ export function barsSvg(picture: BarsPicture, measure: Measure): string {
     text(
       MARGIN,
       bottom + 28,
-      `${unitName(subject.unit)} for ${target}${rest > 0 ? ` · ${rest} smaller ones not shown` : ""} · ${note}`,
+      [
+        say(W.UNIT_FOR_TARGET, { unit: unitName(subject.unit), target }),
+        ...(n > 0 ? [say(W.N_SMALLER_ONES_NOT_SHOWN, { n })] : []),
+        note,
+      ].join(" · "),
       `font-size="12" fill="${muted}"`,
     ),
     "</svg>",

@@ -10,7 +10,9 @@ import { floats, isBytes, wholes } from "./decode";
 import { signed } from "./format";
 import type { CollectionData, Fact, Subject, TokenInfo, Unit } from "./protocol.gen";
 import { Z95 } from "./readings";
+import { listed, say } from "./say";
 import type { Row } from "./store";
+import * as W from "./words";
 
 const PLACES = 10;
 const SPECIAL = 1;
@@ -114,7 +116,7 @@ export function groups(data: Collection, by: By, output: number, least: number):
           ? word
           : by.kind === "group"
             ? lexicon.get(word)
-            : `${10 * tenth}–${10 * tenth + 10} % of the text`;
+            : say(W.TENTH, { from: 10 * tenth, to: 10 * tenth + 10 });
       if (name === undefined) continue;
       const row = found.get(name) ?? { texts: [], scores: [], counts: [], sure: [] };
       found.set(name, row);
@@ -259,23 +261,39 @@ const EMPTY: TokenInfo = {
 /** What the first rows do, said only of texts where it is sure. */
 export function sentence(rows: readonly Group[], target: string, effect: boolean): string {
   const said = rows.slice(0, 2).map(({ name, mean, scores, sure, values, correlation }) => {
+    const n = scores.length;
     if (values !== null) {
       // A correlation of nothing with nothing strays so far in one sample of twenty.
-      const known = Math.abs(correlation) > Z95 / Math.sqrt(scores.length - 1);
-      const how = `rank correlation ${signed(correlation)} over ${scores.length} texts`;
-      return known
-        ? `“${name}”: more of it goes with ${correlation > 0 ? "higher" : "lower"} scores for ${target} (${how})`
-        : `“${name}”: more of it goes with neither higher nor lower scores (${how})`;
+      const known = Math.abs(correlation) > Z95 / Math.sqrt(n - 1);
+      const how = say(W.CORRELATION_OVER, { rho: signed(correlation), n });
+      if (!known) {
+        return say(W.MORE_GOES_WITH_NEITHER, {
+          name,
+          how,
+        });
+      }
+      return correlation > 0
+        ? say(W.MORE_GOES_WITH_HIGHER, {
+            name,
+            target,
+            how,
+          })
+        : say(W.MORE_GOES_WITH_LOWER, {
+            name,
+            target,
+            how,
+          });
     }
     const way = Math.sign(mean);
     const agree = scores.reduce(
       (n, score, i) => n + (Math.sign(score) === way && sure[i] ? 1 : 0),
       0,
     );
-    const verb = effect ? `pushed ${way > 0 ? "towards" : "away from"} ${target}` : "scored high";
-    const texts =
-      scores.length === 1 ? "the one text that has" : `${scores.length} texts that have`;
-    return `“${name}” ${verb} in ${agree} of ${texts} it`;
+    const texts = n === 1 ? say(W.AGREE_OF_ONE, { agree }) : say(W.AGREE_OF_N, { agree, n });
+    if (!effect) return say(W.SCORED_HIGH, { name, texts });
+    return way > 0
+      ? say(W.PUSHED_TOWARDS, { name, target, texts })
+      : say(W.PUSHED_AWAY, { name, target, texts });
   });
-  return said.length === 0 ? "" : `${said.join("; ")}.`;
+  return said.length === 0 ? "" : say(W.FULL_STOP, { said: listed(said, W.SEMICOLON) });
 }

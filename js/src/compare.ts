@@ -5,10 +5,12 @@
  * explanation is scaled by its own largest |score|, and compared with the others by ranks.
  */
 
-import { spoken } from "./format";
+import { spoken, standing } from "./format";
 import type { JobState, Level, TokenInfo, Verdict } from "./protocol.gen";
 import { type Readings, read } from "./readings";
+import { listed, say } from "./say";
 import { finished, type State } from "./store";
+import * as W from "./words";
 
 export interface Strip {
   readonly label: string;
@@ -172,7 +174,7 @@ export function summary(comparison: Comparison, output: number): State | null {
     ...first,
     subject: {
       ...first.subject,
-      method_title: `${states.length} explanations side by side`,
+      method_title: say(W.SIDE_BY_SIDE, { n: states.length }),
       caution: [...cautions].filter(Boolean).join(" "),
     },
     progress,
@@ -185,15 +187,20 @@ function levelOf({ progress }: State): Level {
 }
 
 function describe({ progress, subject }: State): string {
-  if (progress === null || subject === null) return "waiting";
+  if (progress === null || subject === null) return say(W.WAITING);
   if (!finished(progress)) {
     return progress.total > 0
       ? `${Math.round((100 * progress.done) / progress.total)} %`
-      : progress.status;
+      : standing(progress.status);
   }
   const worst = progress.facts.find(({ level }) => level !== "plain");
-  const more = worst ? `, ${worst.label} ${worst.value}` : "";
-  return `${progress.status === "done" ? progress.verdict : progress.status}${more}`;
+  return listed(
+    [
+      standing(progress.status === "done" ? progress.verdict : progress.status),
+      worst ? `${worst.label} ${worst.value}` : "",
+    ],
+    W.COMMA,
+  );
 }
 
 /** What comes first in each, and how alike the rankings are. */
@@ -204,18 +211,35 @@ function sentence({ strips, columns, correlation, disagreements }: Comparison): 
   const names = firsts.map((column) => `“${spoken(inputs[columns[column] ?? -1]?.text ?? "")}”`);
   const same = new Set(firsts).size === 1;
   const unsure = strips.some(({ readings }) => readings.ranked[0]?.unsure);
-  const all = strips.length === 2 ? "Both" : `All ${strips.length}`;
+  const piece = names[0] ?? "";
+  const put =
+    strips.length === 2
+      ? say(W.BOTH_PUT_FIRST, { piece })
+      : say(W.ALL_PUT_FIRST, { n: strips.length, piece });
   const first = same
-    ? `${all} put ${names[0]} first${unsure ? ", as far as their sampling can tell" : ""}.`
-    : `They put different pieces first: ${strips.map(({ label }, i) => `${names[i]} (${label})`).join(", ")}.`;
+    ? unsure
+      ? say(W.PUT_FIRST_UNSURE, { put })
+      : say(W.PUT_FIRST, { put })
+    : say(W.DIFFERENT_FIRSTS, {
+        pieces: listed(
+          strips.map(({ label }, i) => `${names[i]} (${label})`),
+          W.COMMA,
+        ),
+      });
   const pairs = correlation
     .flatMap((row, i) => row.slice(i + 1))
     .filter((rho) => !Number.isNaN(rho));
   if (pairs.length === 0) return first;
   const least = Math.min(...pairs);
-  const alike = least >= ALIKE ? "Their rankings are much alike" : "Their rankings differ";
-  const signs = disagreements.filter((one) => one === "sign").length;
-  const clash =
-    signs === 0 ? "" : ` On ${signs} ${signs === 1 ? "piece" : "pieces"} they disagree in sign.`;
-  return `${first} ${alike} (rank correlation ${pairs.length > 1 ? "at least " : ""}${least.toFixed(2).replace("-", "−")}).${clash}`;
+  const shown = least.toFixed(2).replace("-", "−");
+  const rho = pairs.length > 1 ? say(W.AT_LEAST_RHO, { rho: shown }) : shown;
+  const n = disagreements.filter((one) => one === "sign").length;
+  return listed(
+    [
+      first,
+      least >= ALIKE ? say(W.RANKINGS_ALIKE, { rho }) : say(W.RANKINGS_DIFFER, { rho }),
+      n === 1 ? say(W.ONE_CLASH) : n > 0 ? say(W.N_CLASHES, { n }) : "",
+    ],
+    W.BETWEEN_SENTENCES,
+  );
 }

@@ -5,6 +5,8 @@ import type { Comparison } from "./compare";
 import { visible } from "./format";
 import { type Measure, shorten, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
+import { say } from "./say";
+import * as W from "./words";
 
 export interface ComparePicture {
   readonly subject: Subject;
@@ -32,7 +34,7 @@ export function compareSvg(picture: ComparePicture, measure: Measure): string {
   const rule = hex(over(palette.ink, 0.14, palette.paper));
   const text = (x: number, y: number, words: string, more = ""): string =>
     `<text x="${x.toFixed(1)}" y="${y}" ${more}>${xml(words)}</text>`;
-  const title = `Why ${target}?`;
+  const title = say(W.WHY_TARGET, { target });
   const marks: string[] = [];
   let x = MARGIN + NAMES;
   let top = TOP;
@@ -78,7 +80,7 @@ export function compareSvg(picture: ComparePicture, measure: Measure): string {
     text(
       MARGIN,
       height - 18,
-      `Each strip scaled by its own largest score; grey: 95 % interval crosses zero · ${note}`,
+      `${say(W.STRIPS_PICTURE)} · ${note}`,
       `font-size="12" fill="${muted}"`,
     ),
     "</svg>",

@@ -5,7 +5,9 @@ import type { Force, Segment } from "./force";
 import { MINUS, magnitude, signed, unitName } from "./format";
 import { type Measure, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
+import { say } from "./say";
 import { place } from "./waterfall";
+import * as W from "./words";
 
 export interface ForcePicture {
   readonly subject: Subject;
@@ -80,7 +82,7 @@ export function forceSvg(picture: ForcePicture, measure: Measure): string {
         `text-anchor="middle" font-size="11" fill="${muted}"`,
       ),
   );
-  const title = `Why ${target}?`;
+  const title = say(W.WHY_TARGET, { target });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" font-family="${xml(FONT)}" font-size="13" fill="${ink}">`,
     `<title>${xml(title)}</title>`,
@@ -89,13 +91,13 @@ export function forceSvg(picture: ForcePicture, measure: Measure): string {
     text(MARGIN, MARGIN + 6, subject.method_title, `font-size="12" fill="${muted}"`),
     text(MARGIN, MARGIN + 34, title, 'font-size="22" font-weight="600"'),
     ...bars,
-    end("all switched off", shape.base, TOP - 40),
-    end("text as it is", shape.output, TOP - 20),
+    end(say(W.ALL_SWITCHED_OFF_INLINE), shape.base, TOP - 40),
+    end(say(W.TEXT_AS_IT_IS_INLINE), shape.output, TOP - 20),
     ...ticks,
     text(
       MARGIN,
       HEIGHT - 18,
-      `${unitName(subject.unit)} of ${target}; orange pushes up, blue down · ${note}`,
+      `${say(W.ORANGE_PUSHES_UP, { unit: unitName(subject.unit), target })} · ${note}`,
       `font-size="12" fill="${muted}"`,
     ),
     "</svg>",

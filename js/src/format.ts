@@ -1,34 +1,25 @@
 /** Numbers and words as the reader sees them: at most three significant digits, a real minus. */
 
-import type { Unit } from "./protocol.gen";
+import type { Status, Unit, Verdict } from "./protocol.gen";
+import { say } from "./say";
+import * as W from "./words";
 
 export const MINUS = "\u2212";
 const THIN_SPACE = "\u2009";
 
 const UNITS: Record<Unit, string> = {
-  cosine: "cosine similarity",
-  log_prob: "log-probability",
-  logit: "logit",
-  prob: "probability",
-  score: "score",
-  value: "value",
+  cosine: W.COSINE_SIMILARITY,
+  log_prob: W.LOG_PROBABILITY,
+  logit: W.LOGIT,
+  prob: W.PROBABILITY,
+  score: W.SCORE,
+  value: W.VALUE,
 };
 
-const ORDINALS = [
-  "first",
-  "second",
-  "third",
-  "fourth",
-  "fifth",
-  "sixth",
-  "seventh",
-  "eighth",
-  "ninth",
-  "tenth",
-];
+const SUFFIXES = [W.ORDINAL_TH, W.ORDINAL_ST, W.ORDINAL_ND, W.ORDINAL_RD] as const;
 
 export function unitName(unit: Unit): string {
-  return UNITS[unit];
+  return say(UNITS[unit]);
 }
 
 /** Decimals that show `largest` with three significant digits. */
@@ -78,16 +69,19 @@ export function percent(share: number): string {
 
 /** How many a second: `142/s`, `0.8/s`. */
 export function rate(perSecond: number): string {
-  return `${perSecond >= 10 ? perSecond.toFixed(0) : perSecond.toPrecision(2)}/s`;
+  return say(W.PER_SECOND, {
+    n: perSecond >= 10 ? perSecond.toFixed(0) : perSecond.toPrecision(2),
+  });
 }
 
 /** A duration: `4 s`, `2 min 05 s`, `1 h 12 min`. */
 export function duration(seconds: number): string {
   const whole = Math.max(1, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
-  const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+  if (whole < 60) return say(W.SECONDS, { s: whole });
+  const min = Math.floor(whole / 60);
+  const two = (n: number): string => String(n % 60).padStart(2, "0");
+  if (min < 60) return say(W.MINUTES, { min, s: two(whole) });
+  return say(W.HOURS, { h: Math.floor(min / 60), min: two(min) });
 }
 
 /** An integer with thin spaces between groups of three: `12 800`. */
@@ -97,11 +91,10 @@ export function count(value: number): string {
 
 /** `first` … `tenth`, `11th`, `22nd`. */
 export function ordinal(n: number): string {
-  const word = ORDINALS[n - 1];
-  if (word !== undefined) return word;
-  const tens = n % 100;
-  const suffix = tens >= 11 && tens <= 13 ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th");
-  return `${n}${suffix}`;
+  const teen = n % 100 > 10 && n % 100 < 14;
+  return (
+    say(W.ORDINALS).split(" ")[n - 1] ?? say((teen ? null : SUFFIXES[n % 10]) ?? SUFFIXES[0], { n })
+  );
 }
 
 /**
@@ -126,6 +119,24 @@ function codePoint(character: string): string {
 export function spoken(text: string): string {
   const trimmed = text.trim();
   if (trimmed !== "") return trimmed;
-  if (text.includes("\n")) return "line break";
-  return text === "" ? "empty token" : "space";
+  if (text.includes("\n")) return say(W.LINE_BREAK);
+  return text === "" ? say(W.EMPTY_TOKEN) : say(W.SPACE);
+}
+
+const STANDING: Record<Verdict | Status, string> = {
+  exact: W.EXACT,
+  converged: W.CONVERGED,
+  "still moving": W.STILL_MOVING,
+  "did not converge": W.DID_NOT_CONVERGE,
+  unknown: W.UNKNOWN,
+  queued: W.QUEUED,
+  running: W.RUNNING,
+  done: W.DONE,
+  cancelled: W.CANCELLED,
+  failed: W.FAILED,
+};
+
+/** How a job stands, or how it ended. */
+export function standing(one: Verdict | Status): string {
+  return say(STANDING[one]);
 }

@@ -1,5 +1,6 @@
 /** The part of a matrix that is seen: pan and zoom in cells, and colours as an image. */
 
+import { clamp } from "./clamp";
 import { over, PALETTES, position, type Theme } from "./colour";
 import { Z95 } from "./readings";
 import type { Row } from "./store";
@@ -65,10 +66,6 @@ function within({ left, top, width, height }: Window, { columns, rows }: Size): 
     width,
     height,
   };
-}
-
-function clamp(value: number, low: number, high: number): number {
-  return Math.max(low, Math.min(high, value));
 }
 
 /** The largest |score| of all rows. */

@@ -1,11 +1,14 @@
 /** The matrix as SVG: the cells as one image, the names as text. */
 
+import { clamp } from "./clamp";
 import { hex, PALETTES, type Theme } from "./colour";
 import { signed, unitName, visible } from "./format";
 import { largestOf } from "./matrix";
 import { xml } from "./picture";
 import type { Subject, TokenInfo } from "./protocol.gen";
+import { say } from "./say";
 import type { Row } from "./store";
+import * as W from "./words";
 
 export interface MatrixPicture {
   readonly subject: Subject;
@@ -23,7 +26,7 @@ const ROW = 18;
 export function matrixSvg(picture: MatrixPicture, image: HTMLCanvasElement | null): string {
   const { subject, rows, theme, note } = picture;
   const palette = PALETTES[theme];
-  const cell = Math.max(3, Math.min(ROW, 900 / subject.inputs.length));
+  const cell = clamp(900 / subject.inputs.length, 3, ROW);
   const [width, height] = [subject.inputs.length * cell, rows.length * ROW];
   const [right, low] = [X + width + 68, Y + height + 44];
   const limit = largestOf(rows);
@@ -40,7 +43,7 @@ export function matrixSvg(picture: MatrixPicture, image: HTMLCanvasElement | nul
       name(`transform="translate(${X + (i + 0.6) * cell} ${Y - 5}) rotate(-60)"`, token),
     ),
     `<text x="28" y="${low - 16}">${xml(
-      `${subject.method_title}: ${unitName(subject.unit)}, ${signed(-limit)} (blue) to ${signed(limit)} (orange); grey: 95 % interval crosses zero · ${note}`,
+      `${subject.method_title}: ${say(W.MATRIX_COLOURS, { unit: unitName(subject.unit), low: signed(-limit), high: signed(limit) })} · ${note}`,
     )}</text>`,
     "</svg>",
   ].join("\n");

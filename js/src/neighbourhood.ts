@@ -2,7 +2,9 @@
 
 import { floats, isBytes } from "./decode";
 import type { NeighbourhoodData } from "./protocol.gen";
+import { say } from "./say";
 import type { Row } from "./store";
+import * as W from "./words";
 
 export interface Neighbourhood {
   readonly samples: number;
@@ -69,17 +71,12 @@ export function samples(seen: Neighbourhood, row: Row | null, output: number): S
 
 /** R² in words, and whether it is low. */
 export function fitWords(fit: number): { readonly words: string; readonly low: boolean } {
-  if (Number.isNaN(fit))
-    return { words: "How well the linear model fits is not known.", low: true };
-  const share = `${Math.max(0, Math.round(100 * fit))} %`;
+  if (Number.isNaN(fit)) return { words: say(W.FIT_UNKNOWN), low: true };
+  const share = Math.max(0, Math.round(100 * fit));
   const low = fit < 0.5;
-  const verdict = low
-    ? "Its weights say little."
-    : fit < 0.8
-      ? "Take its weights as a rough picture."
-      : "Near this text it is a fair picture of the model.";
+  const verdict = low ? say(W.FIT_LOW) : fit < 0.8 ? say(W.FIT_ROUGH) : say(W.FIT_FAIR);
   return {
-    words: `The linear model explains ${share} of how the answer changes near this text (R²). ${verdict}`,
+    words: say(W.FIT, { share, verdict }),
     low,
   };
 }

@@ -8,6 +8,8 @@ import { signed, unitName, visible } from "./format";
 import { splitLead } from "./pieces";
 import type { Subject } from "./protocol.gen";
 import { isAbsent, type Reading, type Readings, targetName } from "./readings";
+import { say } from "./say";
+import * as W from "./words";
 
 export interface PictureState {
   readonly subject: Subject;
@@ -139,7 +141,7 @@ export function pictureSvg(state: PictureState, measure: Measure): string {
     });
   });
 
-  const title = `Why ${target}?`;
+  const title = say(W.WHY_TARGET, { target });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" font-family="${xml(FONT)}" font-size="${SIZE}">`,
     `<title>${xml(title)}</title>`,
@@ -193,9 +195,12 @@ function legend(
   target: string,
 ): string {
   const { limit, subject, readings } = state;
-  const note = readings.anyUnsure
-    ? `${state.note} · hatched: 95 % interval crosses zero`
-    : state.note;
+  const note = readings.anyUnsure ? `${state.note} · ${say(W.HATCHED_CROSSES_ZERO)}` : state.note;
+  const unit = unitName(subject.unit);
+  const what =
+    subject.unit === "score"
+      ? say(W.UNIT_NOT_AN_EFFECT, { unit, target })
+      : say(W.BLUE_LOWERS, { unit, target });
   const right = MARGIN + LEGEND_WIDTH;
   const words = (x: number, text: string, anchor: string): string =>
     `<text x="${x}" y="${y + 26}" text-anchor="${anchor}">${xml(text)}</text>`;
@@ -204,7 +209,7 @@ function legend(
     words(MARGIN, limit > 0 ? signed(-limit) : "", "start") +
     words(MARGIN + LEGEND_WIDTH / 2, "0", "middle") +
     words(right, limit > 0 ? signed(limit) : "", "end") +
-    `<text x="${right + 18}" y="${y + 8}">${xml(`${unitName(subject.unit)} ${subject.unit === "score" ? `for ${target}, not an effect` : `of ${target}: blue lowers it, orange raises it`}`)}</text>` +
+    `<text x="${right + 18}" y="${y + 8}">${xml(what)}</text>` +
     `<text x="${right + 18}" y="${y + 26}">${xml(note)}</text></g>`
   );
 }

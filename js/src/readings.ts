@@ -6,8 +6,10 @@
  */
 
 import { magnitude, ordinal, signed, spoken, unitName } from "./format";
-import type { Subject, TokenInfo } from "./protocol.gen";
+import type { Subject, TokenInfo, Unit } from "./protocol.gen";
+import { listed, say } from "./say";
 import type { Row } from "./store";
+import * as W from "./words";
 
 /** Half the width of a 95 % interval, in standard errors. */
 export const Z95 = 1.96;
@@ -83,20 +85,36 @@ export function targetName(subject: Subject, output: number): string {
 
 /** One sentence for a screen reader. */
 export function sentence(token: TokenInfo, reading: Reading, subject: Subject, output: number) {
-  const where = `“${spoken(token.text)}”, ${ordinal(reading.index + 1)} token`;
-  const role = token.role === null ? "" : ` of the ${token.role} turn`;
-  if (isAbsent(reading)) {
-    return `${where}${role}, ${token.special ? "special, not scored" : "no score yet"}`;
-  }
-  const margin = reading.margin > 0 ? ` ± ${magnitude(reading.margin)}` : "";
-  const value = `${signed(reading.score)}${margin} ${unitName(subject.unit)}`;
-  return `${where}${role}, ${value}, ${effect(reading, subject, targetName(subject, output))}`;
+  const nth = ordinal(reading.index + 1);
+  const { role, special, text } = token;
+  return listed(
+    [
+      `“${spoken(text)}”`,
+      role === null ? say(W.NTH_TOKEN, { nth }) : say(W.NTH_TOKEN_OF_TURN, { nth, role }),
+      ...(isAbsent(reading)
+        ? [special ? say(W.SPECIAL_NOT_SCORED) : say(W.NO_SCORE_YET)]
+        : [
+            scoreWords(reading, subject.unit),
+            effect(reading, subject, targetName(subject, output)),
+          ]),
+    ],
+    W.COMMA,
+  );
+}
+
+/** A score with its margin and unit. */
+export function scoreWords(
+  { score, margin }: Pick<Reading, "score" | "margin">,
+  unit: Unit,
+): string {
+  const half = margin > 0 ? ` ± ${magnitude(margin)}` : "";
+  return `${signed(score)}${half} ${unitName(unit)}`;
 }
 
 /** The direction in words; says so when it is not sure. */
 export function effect(reading: Reading, { unit }: Subject, target: string): string {
-  if (reading.unsure) return "95 % interval crosses zero, direction not sure";
-  if (unit === "score") return "not an effect";
-  if (reading.score === 0) return `leaves ${target} as it is`;
-  return `${reading.score > 0 ? "raises" : "lowers"} ${target}`;
+  if (reading.unsure) return say(W.DIRECTION_NOT_SURE);
+  if (unit === "score") return say(W.NOT_AN_EFFECT);
+  if (reading.score === 0) return say(W.LEAVES_TARGET_AS_IT_IS, { target });
+  return reading.score > 0 ? say(W.RAISES_TARGET, { target }) : say(W.LOWERS_TARGET, { target });
 }

@@ -4,9 +4,11 @@ import type { Collection, Group } from "./collection";
 import { hex, over, PALETTES, type Theme } from "./colour";
 import { magnitude, signed, unitName } from "./format";
 import { type Measure, shorten, xml } from "./picture";
+import { say } from "./say";
 import { reachOf, swarm } from "./swarm";
 import { type ColourBy, colours } from "./views/swarm";
 import { ticks } from "./waterfall";
+import * as W from "./words";
 
 export interface SwarmPicture {
   readonly data: Collection;
@@ -84,9 +86,7 @@ export function swarmSvg(picture: SwarmPicture, measure: Measure): string {
     text(
       MARGIN,
       bottom + 28,
-      bars
-        ? `mean |${unit}| for ${target}, 95 % interval over texts`
-        : `${unit} for ${target}, a dot a text`,
+      bars ? say(W.BARS_PICTURE, { unit, target }) : say(W.DOTS_PICTURE, { unit, target }),
       `font-size="12" fill="${muted}"`,
     ),
     "</svg>",

@@ -31,19 +31,8 @@ export function watchTheme(element: Element, apply: (theme: Theme) => void): Cle
   update();
   const { body, documentElement } = element.ownerDocument;
   const observer = new MutationObserver(update);
-  for (const node of [body, documentElement]) {
-    observer.observe(node, {
-      attributes: true,
-      attributeFilter: [
-        "class",
-        "style",
-        "data-jp-theme-light",
-        "data-jp-theme-name",
-        "data-vscode-theme-kind",
-        "data-theme",
-      ],
-    });
-  }
+  // Hosts say it in a class, a style or an attribute of their own: whatever changes is looked at.
+  for (const node of [body, documentElement]) observer.observe(node, { attributes: true });
   const query = window.matchMedia?.(DARK_QUERY);
   query?.addEventListener("change", update);
   return () => {

@@ -4,7 +4,9 @@ import { hex, over, PALETTES, type Palette, type Theme } from "./colour";
 import { MINUS, magnitude, signed, unitName } from "./format";
 import { type Measure, shorten, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
+import { say } from "./say";
 import { place, type Step, type Waterfall } from "./waterfall";
+import * as W from "./words";
 
 export interface WaterfallPicture {
   readonly subject: Subject;
@@ -60,7 +62,7 @@ export function waterfallSvg(picture: WaterfallPicture, measure: Measure): strin
       text(WIDTH - MARGIN, y, signed(step.to - step.from), 'text-anchor="end"')
     );
   });
-  const title = `Why ${target}?`;
+  const title = say(W.WHY_TARGET, { target });
   const grid = shape.ticks.map(
     (tick) =>
       `<path d="M${x(tick).toFixed(1)} ${TOP}V${bottom}" stroke="${rule}"/>` +
@@ -79,13 +81,13 @@ export function waterfallSvg(picture: WaterfallPicture, measure: Measure): strin
     text(MARGIN, MARGIN + 6, subject.method_title, `font-size="12" fill="${muted}"`),
     text(MARGIN, MARGIN + 34, title, 'font-size="22" font-weight="600"'),
     ...grid,
-    end(0, "Text as it is", shape.output),
+    end(0, say(W.TEXT_AS_IT_IS), shape.output),
     ...rows,
-    end(shape.steps.length + 1, "All switched off", shape.base),
+    end(shape.steps.length + 1, say(W.ALL_SWITCHED_OFF), shape.base),
     text(
       MARGIN,
       bottom + 28,
-      `${unitName(subject.unit)} of ${target}; blue lowers it, orange raises it · ${picture.note}`,
+      `${say(W.BLUE_LOWERS, { unit: unitName(subject.unit), target })} · ${picture.note}`,
       `font-size="12" fill="${muted}"`,
     ),
     "</svg>",

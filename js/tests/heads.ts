@@ -1,8 +1,15 @@
 /** An attention browser's traits: three tokens, two layers of three heads. */
 
 import { deflateSync } from "node:zlib";
-import { type AttentionOverview, type AttentionStack, PROTOCOL } from "../src/protocol.gen";
-import { bytes } from "./samples";
+import { codeOf } from "../src/attention/ramp";
+import head from "../src/parts/attention_head";
+import {
+  type AttentionOverview,
+  type AttentionStack,
+  PROTOCOL,
+  type Want,
+} from "../src/protocol.gen";
+import { bytes, KernelModel } from "./samples";
 
 export const NAMES = [
   "induction",
@@ -73,4 +80,43 @@ export function browserTraits(more: Record<string, unknown> = {}): Record<string
     pieces: "token",
     ...more,
   };
+}
+
+/** A kernel that hands out the view's part and answers like three tokens of a causal head. */
+export class Heads extends KernelModel {
+  offline = false;
+
+  async part(): Promise<unknown> {
+    return head;
+  }
+
+  override send(content: unknown): void {
+    super.send(content);
+    const ask = content as { type: string; view: string; id: number; wants: Want[] };
+    if (ask.type !== "ask") return;
+    ask.wants.forEach((want, number) => {
+      const reply = { type: "answer", view: ask.view, id: ask.id, want: number, error: null };
+      queueMicrotask(() =>
+        this.emit("msg:custom", { ...reply, ...this.said(want) }, this.bytes(want)),
+      );
+    });
+  }
+
+  said({ what }: Want): { said: Record<string, string>; error?: unknown } {
+    if (what === "effect")
+      return { said: { target: "“ d”", unit: "log_prob", before: " d", after: " e" } };
+    if (what === "split") return { said: { rest: "position bias" } };
+    if (what === "parts") return { said: { names: "embedding\nlayer 0: MLP", note: "" } };
+    return { said: {} };
+  }
+
+  bytes({ what, rows, cols }: Want): unknown[] {
+    if (what === "row") return [bytes([0.25, 0.5, 0.25])];
+    if (what === "sums") return [bytes([1, 1.5, 0.5]), bytes([1, 1, 1]), bytes([0, 0.5, 1])];
+    if (what === "effect") return [bytes([-0.5, -2, 0.6, 0.3])];
+    if (what === "split") return [bytes([1, -0.5]), bytes([0.25]), bytes([0.75])];
+    if (what === "parts") return [bytes([0.5, 0.25]), bytes([0.125, 0.625]), bytes([0.75])];
+    const cells = (rows.length - 1) * (cols.length - 1);
+    return [new DataView(Uint8Array.from({ length: cells }, () => codeOf(0.5)).buffer)];
+  }
 }

@@ -223,7 +223,7 @@ describe("progress", () => {
     const model = new KernelModel(traits({ snapshot: snapshot({ state }) }));
     const el = await draw(widget, model);
     const line = el.querySelector(".liw-progress")?.textContent;
-    expect(line).toContain("preview (leave-one-out)");
+    expect(line).toContain("preview");
     expect(line).toContain("128 of 512 · 64/s · 6 s left");
     expect(el.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow")).toBe("128");
     await act(() => button(el, "Cancel")?.click());
@@ -263,7 +263,7 @@ describe("progress", () => {
     const el = await draw(widget, new KernelModel(traits({ snapshot: snapshot({ state }) })));
     const line = el.querySelector("[data-outcome=cancelled]")?.textContent;
     expect(line).toContain("cancelled, still moving");
-    expect(line).toContain("preview (leave-one-out)");
+    expect(line).toContain("preview");
   });
 
   it("tells each outcome by its own shape", async () => {

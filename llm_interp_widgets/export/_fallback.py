@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from llm_interp_widgets import wire
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
 
-_EMPTY = "<p>This view needs JavaScript.</p>"
 _UNITS: dict[str, str] = {
     "log_prob": "log-probability",
     "logit": "logit",
@@ -36,7 +36,7 @@ def well_formed(text: str) -> str:
 
 def unit_name(unit: str) -> str:
     """Return a unit in words."""
-    return _UNITS.get(unit, unit)
+    return say(_UNITS.get(unit, unit))
 
 
 def plain_text(state: Mapping[str, object]) -> str:
@@ -50,7 +50,7 @@ def plain_text(state: Mapping[str, object]) -> str:
         return _texts(cast("wire.CollectionData", data))
     snapshot = state.get("snapshot")
     if not isinstance(snapshot, dict) or not snapshot.get("subject"):
-        return _EMPTY
+        return f"<p>{_html(say('This view needs JavaScript.'))}</p>"
     return _explanation(cast("wire.Snapshot", snapshot))
 
 
@@ -60,7 +60,7 @@ def _texts(data: wire.CollectionData) -> str:
     said = wire.unpack(data["output_values"], (len(outputs), len(texts)))
     facts = [f"{fact['label']}: {fact['value']}" for fact in data["facts"]]
     unit = unit_name(data["unit"])
-    names = [output or "each text's own target" for output in outputs]
+    names = [output or say("each text’s own target") for output in outputs]
     heads = "".join(f'<th scope="col">{_shown(name)}</th>' for name in names)
     rows = []
     for i, text in enumerate(texts):
@@ -69,9 +69,10 @@ def _texts(data: wire.CollectionData) -> str:
             for row in range(len(outputs))
         )
         rows.append(f'<tr><th scope="row">{_html(text)}</th>{cells}</tr>')
-    head = f'<tr><th scope="col">text ({_html(unit)})</th>{heads}</tr>'
+    head = f'<tr><th scope="col">{_html(say("text"))} ({_html(unit)})</th>{heads}</tr>'
+    title = say("{method}: {n} texts", method=data["method_title"], n=f"{len(texts):,}")
     return (
-        f"<h2>{_html(data['method_title'])}: {len(texts):,} texts</h2>"
+        f"<h2>{_html(title)}</h2>"
         f"<p>{_html(' · '.join(facts))}</p>"
         f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
     )
@@ -84,10 +85,11 @@ def _explanation(snapshot: wire.Snapshot) -> str:
     scores = wire.unpack(snapshot["scores"], shape)
     errors = wire.unpack(snapshot["standard_error"], shape)
     facts = [f"{fact['label']}: {fact['value']}" for fact in state["facts"]]
-    standing = f"{subject['method_title']}, {state['status']}, {state['verdict']}."
+    standing = [subject["method_title"], say(state["status"]), say(state["verdict"])]
+    said = say("{said}.", said=say(", ").join(standing))
     lines = [
-        f"<h2>Why {_html(subject['target'])}?</h2>",
-        f"<p>{_html(standing)} {_html(' '.join(state['sentences']))}</p>",
+        f"<h2>{_html(say('Why {target}?', target=subject['target']))}</h2>",
+        f"<p>{_html(said)} {_html(' '.join(state['sentences']))}</p>",
         f"<pre>{_html(subject['prompt'])}</pre>",
     ]
     if subject["caution"]:
@@ -118,7 +120,7 @@ def _table(
             for row in range(len(outputs))
         )
         rows.append(f'<tr><th scope="row">{_shown(token["text"])}</th>{cells}</tr>')
-    head = f'<tr><th scope="col">token ({_html(unit)})</th>{heads}</tr>'
+    head = f'<tr><th scope="col">{_html(say("token"))} ({_html(unit)})</th>{heads}</tr>'
     return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 

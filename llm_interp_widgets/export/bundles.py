@@ -8,6 +8,7 @@ says how to make it, never an empty view. A packed bundle is the same module at 
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 from functools import cache
 from importlib.resources import files
@@ -56,9 +57,35 @@ def packed(name: str) -> str:
     return _UNPACK.format(data=base64.b64encode(data).decode("ascii"))
 
 
+def templates(name: str) -> tuple[str, ...]:
+    """Return the English words that a bundle says; what it may need translated.
+
+    Args:
+        name: Without suffix, e.g. ``"token_highlighter"``.
+
+    Raises:
+        FrontEndMissingError: The front end was not built into this package.
+    """
+    return _words().get(name, ())
+
+
+@cache
+def _words() -> dict[str, tuple[str, ...]]:
+    folder = files("llm_interp_widgets").joinpath("static")
+    try:
+        text = folder.joinpath("words.json").read_text(encoding="utf-8")
+    except OSError as error:
+        raise FrontEndMissingError(
+            "The list of words is not in this package: its front end was not built. In a clone, "
+            "run `make frontend`; else reinstall the package."
+        ) from error
+    return {name: tuple(words) for name, words in json.loads(text).items()}
+
+
 def _built() -> str:
     folder = files("llm_interp_widgets").joinpath("static")
     if not folder.is_dir():
         return "No bundle is built."
-    names = [item.name.removesuffix(_SUFFIX) for item in folder.iterdir()]
+    found = (item.name for item in folder.iterdir())
+    names = [name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)]
     return nearest("", names) if names else "No bundle is built."

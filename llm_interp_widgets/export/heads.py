@@ -30,6 +30,7 @@ from threadpoolctl import threadpool_limits
 from llm_interp_widgets.export._head_parts import EXACT, Opened, on_page, tables
 from llm_interp_widgets.export._head_rules import Exact, HeadSource, Layers, Rule, RuleSource
 from llm_interp_widgets.export._head_sizes import Fineness
+from llm_interp_widgets.words import retold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,15 @@ __all__ = ["HeadSource", "RuleSource", "decode", "keep", "size"]
 
 _CHECKED = 1024  # up to as many rows, all are checked; else one in so many …
 _SPREAD = 256  # … that these remain
+
+_PINNED_OUT = (
+    "{n} of {all} heads are not in this file, to stay within its budget: {pinned} of them pinned "
+    "or open. Export with a larger budget to keep more."
+)
+_LARGEST_OUT = (
+    "{n} of {all} heads are not in this file, to stay within its budget: those that take most "
+    "room. Pin a head to keep it. Export with a larger budget to keep more."
+)
 
 
 def keep(heads: HeadSource, budget: int, first: Sequence[tuple[int, int]] = ()) -> wire.KeptHeads:
@@ -126,17 +136,15 @@ def _left_out(kept: wire.KeptHeads, asked: set[tuple[int, int]]) -> str:
         every -= {(part["layer"], part["head"] + n) for n in range(part["heads"])}
     if not every:
         return ""
-    pinned = len(every & asked)
-    return (
-        f"{len(every)} of {kept['layers'] * kept['heads']} heads are not in this file, to stay "
-        "within its budget: "
-        + (
-            f"{pinned} of them pinned or open. "
-            if pinned
-            else "those that take most room. Pin a head to keep it. "
-        )
-        + "Export with a larger budget to keep more."
+    template = _PINNED_OUT if every & asked else _LARGEST_OUT
+    return template.format(
+        n=len(every), all=kept["layers"] * kept["heads"], pinned=len(every & asked)
     )
+
+
+def left_out_told(left_out: str) -> str:
+    """Return what ``keep`` says it left out, in the language in force."""
+    return retold(left_out, _PINNED_OUT, _LARGEST_OUT)
 
 
 def _measure(kept: wire.KeptHeads, pieces: Sequence[Piece]) -> None:

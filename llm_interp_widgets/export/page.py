@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from llm_interp_widgets.errors import ExportError
 from llm_interp_widgets.export._fallback import plain_text, well_formed
 from llm_interp_widgets.export.bundles import bundle
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +71,7 @@ td { white-space: nowrap; }
 """
 _PAGE = """\
 <!doctype html>
-<html lang="en">
+<html lang="{lang}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
@@ -142,6 +143,7 @@ def render_page(views: Sequence[View], title: str) -> str:
         for number, view in enumerate(views, start=1)
     ]
     return _PAGE.format(
+        lang=escape(say("en")),
         policy=escape(_POLICY),
         title=escape(well_formed(title)),
         style=_STYLE,

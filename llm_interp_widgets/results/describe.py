@@ -1,8 +1,9 @@
 """Numbers in words: the footer's facts and one plain sentence, never beyond the evidence.
 
-What comes in: a merged picture and what it is about. What goes out: short texts.
-Guarantees: a score whose 95 % interval crosses zero is not called an effect; a preview is
-called one; numbers have at most three significant digits.
+What comes in: a merged picture and what it is about. What goes out: short texts, in the language
+in force (see ``words``).
+Guarantees: a score whose 95 % interval crosses zero is not called an effect; a preview is called
+one; numbers have at most three significant digits.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from llm_interp_widgets.words import retold, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +30,7 @@ Level = Literal["plain", "warn", "bad"]
 Z95 = 1.96
 AMBER, RED = 0.05, 0.20
 POOR_FIT = 0.5
-UNIT_NAMES: dict[str, str] = {
+UNIT_NAMES: dict[str, str] = {  # said where they are shown
     "logit": "logit",
     "log_prob": "log-probability",
     "prob": "probability",
@@ -61,7 +64,7 @@ class About:
 def number(value: float) -> str:
     """Return a number with at most three significant digits and a real minus sign."""
     if not math.isfinite(value):
-        return "unknown"
+        return say("unknown")
     return f"{value:.3g}".replace("-", "−")
 
 
@@ -104,31 +107,67 @@ def facts(about: About, merged: Merged) -> list[tuple[str, str, Level]]:
     """
     last, info = merged.last, about.model
     listed: list[tuple[str, str, Level]] = [
-        ("method", about.method, "plain"),
-        ("target", f"{about.target} ({UNIT_NAMES[about.unit]})", "plain"),
+        (say("method"), about.method, "plain"),
+        (say("target"), f"{target_words(about.target)} ({say(UNIT_NAMES[about.unit])})", "plain"),
     ]
     if about.note:
-        listed.append(("check", about.note, "warn"))
+        listed.append((say("check"), _note(about.note), "warn"))
     if about.off:
-        label = "path starts at" if "baseline" in about.params else "switched off by"
-        listed.append((label, about.off, "plain"))
+        path = "baseline" in about.params
+        label = say("path starts at") if path else say("switched off by")
+        listed.append((label, stands_in(about.off), "plain"))
     if last.evaluations or not last.final:  # a result of another library does not say
-        listed.append(("model evaluations", f"{last.evaluations:,}", "plain"))
-        listed.append(("seed", str(about.seed), "plain"))
+        listed.append((say("model evaluations"), f"{last.evaluations:,}", "plain"))
+        listed.append((say("seed"), str(about.seed), "plain"))
     known = " · ".join(filter(None, (info.name, info.dtype, info.device)))
-    listed.append(("model", known, "plain"))
+    listed.append((say("model"), known, "plain"))
     if not last.preview and last.total:
         listed.append(_gap_fact(about, merged))
         if merged.fit is not None:
             listed.append(_fit_fact(merged.fit))
         if len(merged.base_values) == 1:
             base, output = merged.base_values[0], merged.output_values[0]
-            listed.append(("base → output", f"{number(base)} → {number(output)}", "plain"))
+            listed.append((say("base → output"), f"{number(base)} → {number(output)}", "plain"))
     if merged.spread is not None and last.final:
         ranking = _ranking_note(merged)
         if ranking:
-            listed.append(("across fillers", ranking, "plain"))
+            listed.append((say("across fillers"), ranking, "plain"))
     return listed
+
+
+def fact_told(label: str, value: str, level: Level) -> tuple[str, str, Level]:
+    """Return a fact of many texts, as it was kept, in the language in force."""
+    said = {"target": target_words, "switched off by": stands_in}.get(label)
+    if said is None:
+        return (say(label), retold(value, "{n} different ones", "{n} of {count}"), level)
+    return (say(label), said(value), level)
+
+
+def target_words(target: str) -> str:
+    """Return what is explained, as it was kept, in the language in force."""
+    return retold(
+        target,
+        "{one} rather than {other}",
+        "similarity with {text}",
+        "the {n} tokens it writes: {text}",
+    )
+
+
+def stands_in(off: str) -> str:
+    """Return how pieces are switched off, as it was kept, in the language in force."""
+    return retold(off, "removing the tokens", "{fillers}, averaged", "embeddings of zero",
+                  "the mean embedding", "given embeddings")  # fmt: skip
+
+
+def _note(note: str) -> str:
+    return retold(
+        note.strip(),
+        "The target is much longer than the prompt. Are they swapped?",
+        "The prompt ends in a space; most models expect it at the start of the next word.",
+        "Without a leading space this reads “{joined}”. Did you mean “ {text}”?",
+        "This tokenizer has no {kind} token; the baseline is {baseline}.",
+        "lime switched every place of a word at once; each shows its part.",
+    )
 
 
 def sentence(about: About, merged: Merged, row: int = 0) -> str:
@@ -144,17 +183,17 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
     if sure is None:
         return ""
     if not sure.any():
-        return "No single piece can be told from no effect at all."
+        return say("No single piece can be told from no effect at all.")
     error = np.zeros_like(scores)
     if merged.standard_error is not None:
         error = merged.standard_error[row]
     order = [int(i) for i in np.argsort(-np.abs(scores)) if sure[i]]
     if not about.effect:
         return _ranking(about, order)
-    best, outcome = order[0], about.target
+    best, target = order[0], target_words(about.target)
     if len(about.outputs) > 1:
-        outcome = quoted(about.outputs[row].text)
-    verb = "towards" if scores[best] > 0 else "away from"
+        target = quoted(about.outputs[row].text)
+    up = scores[best] > 0
     rivals = [
         i
         for i in order[1:]
@@ -162,17 +201,32 @@ def sentence(about: About, merged: Merged, row: int = 0) -> str:
         and abs(scores[best]) - abs(scores[i]) <= Z95 * math.hypot(error[best], error[i])
     ]
     if rivals and error[best] > 0:
-        names = [quoted(about.inputs[i].text) for i in [best, *rivals[:2]]]
-        return f"{_listed(names)} pushed most {verb} {outcome}.{_told(merged, row)}"
+        pieces = _listed([quoted(about.inputs[i].text) for i in [best, *rivals[:2]]])
+        text = (
+            say("{pieces} pushed most towards {target}.", pieces=pieces, target=target)
+            if up
+            else say("{pieces} pushed most away from {target}.", pieces=pieces, target=target)
+        )
+        return text + _told(merged, row)
+    first = {
+        "piece": quoted(about.inputs[best].text),
+        "target": target,
+        "score": f"{_signed(scores[best])} {say(UNIT_NAMES[about.unit])}",
+    }
     text = (
-        f"{quoted(about.inputs[best].text)} pushed hardest {verb} {outcome} "
-        f"({_signed(scores[best])} {UNIT_NAMES[about.unit]})"
+        say("{piece} pushed hardest towards {target} ({score})", **first)
+        if up
+        else say("{piece} pushed hardest away from {target} ({score})", **first)
     )
     against = next((i for i in order if scores[i] * scores[best] < 0), None)
     if against is not None and abs(scores[against]) >= abs(scores[best]) / 10:
-        text += f"; {quoted(about.inputs[against].text)} pushed the other way"
-        text += f" ({_signed(scores[against])})"
-    return f"{text}.{_told(merged, row)}"
+        text = say(
+            "{first}; {piece} pushed the other way ({score})",
+            first=text,
+            piece=quoted(about.inputs[against].text),
+            score=_signed(scores[against]),
+        )
+    return say("{said}.", said=text) + _told(merged, row)
 
 
 def leading(about: About, merged: Merged, row: int = 0) -> tuple[int, ...]:
@@ -192,7 +246,7 @@ def leading(about: About, merged: Merged, row: int = 0) -> tuple[int, ...]:
 
 
 def without(about: About, pieces: Sequence[int], now: str, then: str | None) -> str:
-    """Return what the model would have said without some pieces.
+    """Return what the model would have said without some pieces; in English, as it is kept.
 
     Args:
         about: What is explained.
@@ -200,7 +254,8 @@ def without(about: About, pieces: Sequence[int], now: str, then: str | None) -> 
         now: What it says of the text as it is.
         then: What it says without them; ``None`` for different things, but never ``now``.
     """
-    names = _listed([quoted(about.inputs[i].text) for i in pieces])
+    quotes = [quoted(about.inputs[i].text) for i in pieces]
+    names = quotes[0] if len(quotes) == 1 else f"{', '.join(quotes[:-1])} and {quotes[-1]}"
     if then is None:
         return f"Without {names} it would not have said {quoted(now)}."
     if now == then:
@@ -210,11 +265,27 @@ def without(about: About, pieces: Sequence[int], now: str, then: str | None) -> 
 
 def _told(merged: Merged, row: int) -> str:
     told = merged.without[row] if row < len(merged.without) else ""
-    return f" {told}" if told else ""
+    if not told:
+        return ""
+    said = retold(
+        told,
+        "Without {pieces} it would not have said {now}.",
+        "Without {pieces} it would still have said {now}.",
+        "Without {pieces} it would have said {then}, not {now}.",
+        pieces=_list_told,
+    )
+    return say(" ") + said
+
+
+def _list_told(kept: str) -> str:
+    some, found, last = kept.rpartition("” and “")
+    return _listed([*f"{some}”".split(", "), f"“{last}"]) if found else kept
 
 
 def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    if len(names) == 1:
+        return names[0]
+    return say("{some} and {last}", some=say(", ").join(names[:-1]), last=names[-1])
 
 
 def _sure(about: About, merged: Merged, row: int) -> ndarray | None:
@@ -233,7 +304,7 @@ def _sure(about: About, merged: Merged, row: int) -> ndarray | None:
 
 
 def off_words(params: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Return how pieces are switched off, e.g. ``"“_” or “ the”, averaged"``."""
+    """Return how pieces are switched off, in English, e.g. ``"“_”, “ the”, averaged"``."""
     if not names:
         return ""
     if params.get("off") == "remove":
@@ -244,21 +315,24 @@ def off_words(params: Mapping[str, Any], names: Sequence[str]) -> str:
 
 def _gap_fact(about: About, merged: Merged) -> tuple[str, str, Level]:
     """The completeness gap; the worst one, where there are several outputs."""
+    label, gaps = say("completeness gap"), merged.completeness_gap
     if not about.additive:
-        return ("completeness gap", "not applicable: scores are not shares", "plain")
-    gaps = merged.completeness_gap
+        return (label, say("not applicable: scores are not shares"), "plain")
     if not np.isfinite(gaps).all():
-        return ("completeness gap", "unknown", "warn")
+        return (label, say("unknown"), "warn")
     worst = float(gaps.max())
-    label = "completeness gap" if len(gaps) == 1 else f"completeness gap, worst of {len(gaps)}"
+    if len(gaps) > 1:
+        label = say("completeness gap, worst of {n}", n=len(gaps))
     return (label, _percent(worst), gap_level(worst))
 
 
 def _fit_fact(fit: Float64[ndarray, " output"]) -> tuple[str, str, Level]:
     """How well a linear model describes the surroundings; the worst of several outputs."""
-    label = "local fit R²" if len(fit) == 1 else f"local fit R², worst of {len(fit)}"
+    label = say("local fit R²")
+    if len(fit) > 1:
+        label = say("local fit R², worst of {n}", n=len(fit))
     if not np.isfinite(fit).all():
-        return (label, "unknown", "warn")
+        return (label, say("unknown"), "warn")
     worst = float(fit.min())
     return (label, f"{worst:.2f}".replace("-", "−"), "warn" if worst < POOR_FIT else "plain")
 
@@ -273,19 +347,24 @@ def _ranking_note(merged: Merged) -> str:
         return ""
     first, second = np.argsort(-np.abs(scores))[:2]
     lead = abs(scores[first]) - abs(scores[second])
-    vary = f"scores vary by up to ±{number(float(spread[0].max()))}"
+    vary = say("scores vary by up to ±{most}", most=number(float(spread[0].max())))
     if lead > spread[0, first] + spread[0, second]:
-        return f"{vary}; first place is clear"
+        return say("{vary}; first place is clear", vary=vary)
     if max(noise[first], noise[second]) > min(spread[0, first], spread[0, second]) / 2:
         return vary  # what differs between fillers may be sampling noise
-    return f"{vary}; first place depends on the filler"
+    return say("{vary}; first place depends on the filler", vary=vary)
 
 
 def _ranking(about: About, order: Sequence[int]) -> str:
     """What comes first, where a score is no effect and nothing was pushed."""
     names = [quoted(about.inputs[i].text) for i in order[:2]]
-    behind = f", before {names[1]}" if len(names) > 1 else ""
-    return f"{names[0]} has the largest score{behind}. These scores are not effects."
+    if len(names) == 1:
+        return say("{first} has the largest score. These scores are not effects.", first=names[0])
+    return say(
+        "{first} has the largest score, before {second}. These scores are not effects.",
+        first=names[0],
+        second=names[1],
+    )
 
 
 def _signed(value: float) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from llm_interp_widgets import wire
 from llm_interp_widgets.results import describe
 from llm_interp_widgets.widgets._stream import Stream, totals
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,10 @@ class Feed:
         if self.job.progress.status != "queued":  # what came between is in no message
             self._stream.look(self.job.progress)
 
+    def retell(self) -> None:
+        """Say the same in the language that is now in force."""
+        self._stream.retell(self.job.progress)
+
     def ready(self) -> None:
         """Answer a view that (re)appeared."""
         self._stream.ready()
@@ -89,11 +94,11 @@ def snapshot(about: About, job: str, look: Progress, seq: int) -> wire.Snapshot:
         "prompt": about.prompt,
         "inputs": [_token(token) for token in about.inputs],
         "outputs": [_token(token) for token in about.outputs],
-        "target": about.target,
+        "target": describe.target_words(about.target),
         "unit": about.unit if about.effect else "score",
         "method": about.method,
-        "method_title": about.title,
-        "caution": about.caution,
+        "method_title": say(about.title),
+        "caution": say(about.caution),
     }
     return {
         "protocol": wire.PROTOCOL,

@@ -15,6 +15,8 @@ import numpy as np
 
 from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ParameterError
+from llm_interp_widgets.results.describe import target_words
+from llm_interp_widgets.words import retold, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -102,7 +104,7 @@ class Answers:
             if queries * keys <= _TABLE:
                 table = yield from self._together(record, want, 0, queries)
             else:
-                yield {"progress": "looking for the largest"}, []
+                yield {"progress": say("looking for the largest")}, []
                 rows = np.linspace(0, queries - 1, _POLLED).astype(int).tolist()
                 layer = None if want["layer"] < 0 else want["layer"]
                 table = record.aggregate(cast("Aggregate", want["how"]), layer, rows=rows)
@@ -129,7 +131,7 @@ class Answers:
                 f"tokens; of this one, zoom in to {_NEAR} rows or fewer."
             )
         if want["how"] == "rollout":
-            yield {"progress": "multiplying layers"}, []
+            yield {"progress": say("multiplying layers")}, []
         if want["how"] == "rollout" and small:  # one row takes nearly as long as all
             table = record.aggregate("rollout", layer)
         elif not small or stop - start == 1:
@@ -137,7 +139,7 @@ class Answers:
         else:
             table = np.empty((queries, keys), np.float32)
             for at in range(0, queries, _BLOCK):
-                yield {"progress": f"{at:,} of {queries:,} rows"}, []
+                yield {"progress": say("{at} of {n} rows", at=f"{at:,}", n=f"{queries:,}")}, []
                 rows = range(at, min(queries, at + _BLOCK))
                 table[rows.start : rows.stop] = record.aggregate(
                     cast("Aggregate", want["how"]), layer, rows=rows
@@ -171,7 +173,7 @@ def _top(record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
 def _split(record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
     split = record.split(want["layer"], want["head"], want["a"], want["b"])
     yield (
-        {"rest": "\n".join(split.names)},
+        {"rest": "\n".join(map(_part_told, split.names))},
         [
             wire.pack(split.dimensions),
             wire.pack(split.rest),
@@ -181,10 +183,10 @@ def _split(record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
 
 
 def _parts(record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
-    yield {"progress": "reading the text once more"}, []
+    yield {"progress": say("reading the text once more")}, []
     parts = record.components(want["layer"], want["head"], want["a"], want["b"])
     yield (
-        {"names": "\n".join(parts.names), "note": parts.note},
+        {"names": "\n".join(map(_part_told, parts.names)), "note": say(parts.note)},
         [
             wire.pack(parts.query),
             wire.pack(parts.key),
@@ -194,10 +196,18 @@ def _parts(record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
 
 
 def _effect(record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
-    yield {"progress": "reading the text without it"}, []
+    yield {"progress": say("reading the text without it")}, []
     effect = record.effect([(want["layer"], want["head"])])
     tops = [effect.top_before, effect.top_after]
-    said = {"target": effect.target, "unit": effect.unit}
+    said = {"target": target_words(effect.target), "unit": effect.unit}
     said |= {name: top[0] for name, top in zip(("before", "after"), tops, strict=True) if top}
     numbers = [effect.before, effect.after, *(top[1] if top else np.nan for top in tops)]
     yield said, [wire.pack(numbers)]
+
+
+def _part_told(name: str) -> str:
+    """What a part of a score is called, in the language in force."""
+    return retold(
+        name, "layer {n} attention", "layer {n} MLP", "layer {n}", "embedding", "bias",
+        "soft cap", "position bias",
+    )  # fmt: skip

@@ -90,6 +90,11 @@ class Stream:
             if self._latest is not None:
                 self._keep(time.monotonic())
 
+    def retell(self, progress: Progress) -> None:
+        """Publish the whole truth again, in other words; ``progress`` where none was seen."""
+        with self._lock:
+            self._snapshot(self._latest or progress, self._seq)
+
     def acknowledge(self, seq: int) -> None:
         """Take note that everything up to ``seq`` was drawn."""
         with self._lock:

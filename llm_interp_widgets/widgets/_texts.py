@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llm_interp_widgets import wire
+from llm_interp_widgets.results.describe import target_words
 from llm_interp_widgets.text.boundaries import sentence_boundaries
+from llm_interp_widgets.words import retold, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,17 +72,17 @@ class Texts:
         self, one: AttentionRecord, name: str, queries: int, keys: int
     ) -> wire.AttentionStack:
         words, *number = one.name.split()
-        title = " ".join([_TITLES.get(words, words), *number])
+        title = " ".join([say(_TITLES.get(words, words)), *number])
         cannot = _cannot(one)
         return {
             "name": name,
-            "title": f"{title}, second text" if name != one.name else title,
+            "title": say("{title}, second text", title=title) if name != one.name else title,
             "layers": one.layers,
             "heads": one.heads,
             "queries": queries,
             "keys": keys,
             "causal": _causal(one),
-            "target": one.target,
+            "target": target_words(one.target),
             "can": [what for what, why in cannot.items() if not why],
             "cannot": {what: why for what, why in cannot.items() if why},
             "facts": [
@@ -105,13 +107,14 @@ def _causal(one: AttentionRecord) -> bool:
 def _cannot(one: AttentionRecord) -> dict[str, str]:
     """Return, for what can be asked besides weights, why it cannot be; empty where it can."""
     whole = one.rule(0).whole
-    gone = "" if one.passes is not None else "the record was opened from a file"
+    gone = "" if one.passes is not None else say("the record was opened from a file")
     again = str(getattr(one.passes, "why", gone) or "")
+    square = one.shape[0] == one.shape[1] and one.name != "cross"
     return {
-        "value": "" if one.calls[0].v is not None else "values were not captured",
-        "gradient": "" if one.calls[0].slope is not None else "it needs a target",
-        "rollout": "" if one.shape[0] == one.shape[1] and one.name != "cross" else "two texts",
-        "split": "the model hands out weights only" if whole else "",
+        "value": "" if one.calls[0].v is not None else say("values were not captured"),
+        "gradient": "" if one.calls[0].slope is not None else say("it needs a target"),
+        "rollout": "" if square else say("two texts"),
+        "split": say("the model hands out weights only") if whole else "",
         "parts": again,
         "effect": again,
     }
@@ -119,20 +122,31 @@ def _cannot(one: AttentionRecord) -> dict[str, str]:
 
 def _facts(one: AttentionRecord) -> list[tuple[str, str]]:
     queries, keys = one.shape
-    size = f"{keys:,} tokens" if queries == keys else f"{queries:,} × {keys:,} tokens"
+    size = f"{keys:,}" if queries == keys else f"{queries:,} × {keys:,}"
     facts = [
-        ("model", one.model.name),
-        ("heads", f"{one.layers} layers × {one.heads}"),
-        ("text", size),
-        ("dtype", one.model.dtype),
-        ("device", one.model.device),
-        ("kept in memory", f"{one.nbytes / 1e6:.3g} MB"),
+        (say("model"), one.model.name),
+        (say("heads"), say("{layers} layers × {heads}", layers=one.layers, heads=one.heads)),
+        (say("text"), say("{n} tokens", n=size)),
+        (say("dtype"), one.model.dtype),
+        (say("device"), one.model.device),
+        (say("kept in memory"), f"{one.nbytes / 1e6:.3g} MB"),
     ]
     if one.target:
-        facts.append(("target", one.target))
+        facts.append((say("target"), target_words(one.target)))
     if one.note:
-        facts.append(("note", one.note))
+        facts.append((say("note"), _note(one.note)))
     return facts
+
+
+def _note(note: str) -> str:
+    return retold(
+        note,
+        "This model's attention is its own: its weights were taken whole from an eager pass, for "
+        "texts of at most {n} tokens.",
+        "{n} modules, the first being {module}, look at {parts} parts of {rows} inputs, each part "
+        "by itself; these are not shown.",
+        "Layers are counted by calls of attention: {pairs}.",
+    )
 
 
 def _text(tokens: tuple[Token, ...], prompt: str) -> wire.AttentionText:
@@ -141,7 +155,7 @@ def _text(tokens: tuple[Token, ...], prompt: str) -> wire.AttentionText:
     roles = [0, *(i for i, (a, b) in enumerate(pairwise(tokens), 1) if a.role != b.role)]
     if len(roles) > 1:
         pieces["role"] = roles
-        labels["role"] = [tokens[i].role or "between" for i in roles]
+        labels["role"] = [tokens[i].role or say("between") for i in roles]
     if prompt and tokens[-1].end:
         ends = sorted(sentence_boundaries(prompt))
         at = np.searchsorted(ends, [token.start for token in tokens], side="right")

@@ -15,7 +15,7 @@ import traitlets
 from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ParameterError, ResultError, nearest
 from llm_interp_widgets.export.bundles import bundle
-from llm_interp_widgets.export.heads import keep
+from llm_interp_widgets.export.heads import keep, left_out_told
 from llm_interp_widgets.export.page import View, check_place, render_page, write_page
 from llm_interp_widgets.jobs import Errand, submit
 from llm_interp_widgets.results.attention import SCORES
@@ -25,6 +25,7 @@ from llm_interp_widgets.widgets._heads import Answers
 from llm_interp_widgets.widgets._overview import Drawing, steps
 from llm_interp_widgets.widgets._texts import Texts
 from llm_interp_widgets.widgets.page import PageWidget
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     import os
@@ -62,6 +63,7 @@ class AttentionBrowser(PageWidget):
     """
 
     bundle_name: ClassVar[str] = "attention_browser"
+    part_names: ClassVar[tuple[str, ...]] = _PARTS
     shared_traits: ClassVar[tuple[str, ...]] = (
         "subject", "overviews", "head", "how", "stack", "beside", "mode", "selected", "key",
         "selected_heads", "sort", "least", "scale", "pieces",
@@ -106,7 +108,7 @@ class AttentionBrowser(PageWidget):
         self._errand = Errand(_drawn(self._drawings, send, _keeper(self)), _ended(self))
         try:
             super().__init__(
-                subject=dict(self._texts.subject(_CAUTION)),
+                subject=dict(self._texts.subject(say(_CAUTION))),
                 overviews=[dict(drawing.state()) for drawing in self._drawings],
                 **({"stack": record.name} | traits),
             )
@@ -197,7 +199,14 @@ class AttentionBrowser(PageWidget):
     @property
     def heading(self) -> str:
         """What is shown, as the title of a page."""
-        return f"Attention in {self.record.model.name}"
+        return say("Attention in {model}", model=self.record.model.name)
+
+    def retell(self) -> None:
+        """Say everything again: the language is another one."""
+        with self.hold_sync():
+            super().retell()
+            if not self._closed:
+                self.subject = dict(self._texts.subject(say(_CAUTION)))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the overview is complete; return whether it is.
@@ -257,7 +266,8 @@ class AttentionBrowser(PageWidget):
 
     def _with(self, kept: list[dict[str, Any]]) -> View:
         frozen = super().view()
-        return View(frozen.bundle, dict(frozen.state) | {"kept": kept}, _PARTS, "attention_kernel")
+        state = dict(frozen.state) | {"kept": kept}
+        return View(frozen.bundle, state, self.part_names, "attention_kernel")
 
     def _kept(self, budget: int) -> list[dict[str, Any]]:
         pinned = [(*one, self._texts.names[0])[:3] for one in self.selected_heads]
@@ -268,7 +278,8 @@ class AttentionBrowser(PageWidget):
             if name == self.stack and min(self.head) >= 0:
                 first.insert(0, (self.head[0], self.head[1]))
             try:
-                kept.append(dict(keep(record, budget * _size(record) // whole, first)))
+                found = dict(keep(record, budget * _size(record) // whole, first))
+                kept.append(found | {"left_out": left_out_told(str(found["left_out"]))})
             except ResultError as error:  # the record was closed: the overview is all there is
                 kept.append({"left_out": str(error)})
         return kept

@@ -16,9 +16,11 @@ import traitlets
 
 from llm_interp_widgets.errors import CancelledJobError, ClosedWidgetError
 from llm_interp_widgets.jobs import FINISHED, Job, run_here
+from llm_interp_widgets.results.describe import target_words
 from llm_interp_widgets.widgets import _kernel
 from llm_interp_widgets.widgets._feed import Feed
 from llm_interp_widgets.widgets.page import PageWidget
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,7 +125,14 @@ class ResultWidget(PageWidget):
     @property
     def heading(self) -> str:
         """What is explained, as a title."""
-        return f"Why {self.about.target}?"
+        return say("Why {target}?", target=target_words(self.about.target))
+
+    def retell(self) -> None:
+        """Say everything again: the language is another one."""
+        with self.hold_sync():
+            super().retell()
+            for feed in list(self._feeds):
+                feed.retell()
 
     @traitlets.observe("snapshot")
     def _end(self, _: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -9,7 +10,9 @@ import traitlets
 
 from llm_interp_widgets import wire
 from llm_interp_widgets.results.collection import check_by
+from llm_interp_widgets.results.describe import fact_told
 from llm_interp_widgets.widgets.page import PageWidget
+from llm_interp_widgets.words import retold, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,7 +88,17 @@ class Beeswarm(PageWidget):
     @property
     def heading(self) -> str:
         """What is shown, as a title."""
-        return f"What matters in {len(self.collection.texts):,} texts"
+        count = len(self.collection.texts)
+        if count == 1:
+            return say("What matters in 1 text")
+        return say("What matters in {n} texts", n=f"{count:,}")
+
+    def retell(self) -> None:
+        """Say everything again: the language is another one."""
+        with self.hold_sync():
+            super().retell()
+            if not self._closed:
+                self.data = dict(packed(self.collection))
 
 
 def packed(collection: Collection) -> wire.CollectionData:
@@ -96,13 +109,13 @@ def packed(collection: Collection) -> wire.CollectionData:
     return {
         "protocol": wire.PROTOCOL,
         "texts": list(collection.texts),
-        "outputs": list(collection.outputs),
+        "outputs": [retold(output, "output {n}") for output in collection.outputs],
         "unit": about.unit if about.effect else "score",
-        "method_title": about.title,
-        "caution": about.caution,
+        "method_title": say(about.title),
+        "caution": say(about.caution),
         "facts": [
             {"label": label, "value": value, "level": level}
-            for label, value, level in collection.facts
+            for label, value, level in itertools.starmap(fact_told, collection.facts)
         ],
         "offsets": collection.offsets.astype("<u4").tobytes(),
         "starts": starts.astype("<u4").tobytes(),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import traitlets
 
 from llm_interp_widgets.errors import ResultError
+from llm_interp_widgets.results.describe import target_words
 from llm_interp_widgets.widgets.base import JobsWidget
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +56,14 @@ class Compare(JobsWidget):
     @property
     def heading(self) -> str:
         """What is explained, as a title."""
-        return f"{super().heading} {len(self._feeds)} explanations"
+        return say("{why} {n} explanations", why=super().heading, n=len(self._feeds))
+
+    def retell(self) -> None:
+        """Say everything again: the language is another one."""
+        with self.hold_sync():
+            super().retell()
+            if not self._closed:
+                self.labels = _labels([feed.about for feed in self._feeds])
 
 
 def _check_same(one: About, two: About) -> None:
@@ -82,11 +91,11 @@ def _labels(abouts: Sequence[About]) -> list[str]:
     """Say of each what tells it apart: method, model, target, seed, parameters."""
     parts = [
         {
-            "method": about.title,
+            "method": say(about.title),
             "model": about.model.name,
-            "target": about.target,
+            "target": target_words(about.target),
             **{name: f"{name} {value}" for name, value in about.params.items()},
-            "seed": f"seed {about.seed}",
+            "seed": say("seed {n}", n=about.seed),
         }
         for about in abouts
     ]

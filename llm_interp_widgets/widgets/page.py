@@ -19,12 +19,14 @@ import base64
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
+import traitlets
 
 from llm_interp_widgets.errors import ClosedWidgetError
-from llm_interp_widgets.export.bundles import packed
+from llm_interp_widgets.export.bundles import packed, templates
 from llm_interp_widgets.export.page import View, render_page, write_page
 from llm_interp_widgets.export.snapshot import snapshot
 from llm_interp_widgets.widgets import _kernel
+from llm_interp_widgets.words import ENGLISH, follow, language, translations
 
 if TYPE_CHECKING:
     import os
@@ -35,11 +37,18 @@ if TYPE_CHECKING:
 
 
 class PageWidget(anywidget.AnyWidget):
-    """A view that can stand in a notebook and on a page."""
+    """A view that can stand in a notebook and on a page.
+
+    Its trait ``words`` holds the translations that its bundles need; none for English.
+    """
 
     bundle_name: ClassVar[str]
+    part_names: ClassVar[tuple[str, ...]] = ()
+    """Bundles that the view loads when it needs them."""
     shared_traits: ClassVar[tuple[str, ...]] = ()
     """Traits that a page holds."""
+
+    words = traitlets.Dict().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:  # noqa: ANN401
         """Take the traits of the subclass."""
@@ -48,9 +57,10 @@ class PageWidget(anywidget.AnyWidget):
         self._as_text = False  # buffers, for a host that loses them
         self._viewed = False  # by a browser
         self._summed_up = ""  # as displayed, if it was
-        super().__init__(**traits)
+        super().__init__(words=self._translated(), **traits)
         _kernel.hear_always(self.comm)
         self.on_msg(_greet)
+        follow(self)
 
     def __repr__(self) -> str:
         """Say what is shown."""
@@ -92,6 +102,18 @@ class PageWidget(anywidget.AnyWidget):
         state = super().get_state(*args, **options)
         return as_text(state) if self._as_text else state
 
+    def retell(self) -> None:
+        """Say everything again: the language is another one."""
+        if not self._closed:
+            self.words = self._translated()
+
+    @classmethod
+    def _translated(cls) -> dict[str, str]:
+        if language() == ENGLISH:
+            return {}
+        names = (cls.bundle_name, *cls.part_names)
+        return translations(template for name in names for template in templates(name))
+
     @property
     def heading(self) -> str:
         """What is shown, as the title of a page."""
@@ -121,8 +143,8 @@ class PageWidget(anywidget.AnyWidget):
         """
         self._check_open("export")
         self._settle()
-        state = {name: getattr(self, name) for name in self.shared_traits}
-        return View(bundle=self.bundle_name, state=state)
+        state = {name: getattr(self, name) for name in ("words", *self.shared_traits)}
+        return View(bundle=self.bundle_name, state=state, parts=self.part_names)
 
     def close(self) -> None:
         """Take the widget off the screen."""

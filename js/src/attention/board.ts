@@ -89,6 +89,7 @@ const TRAITS = [
   "least",
   "scale",
   "pieces",
+  "words",
 ];
 let boards = 0;
 

@@ -5,12 +5,13 @@
  */
 
 import { over, PALETTES, type Theme } from "../colour";
+import * as W from "../words";
 
 /** How weights become colours, and how that is said. */
 export const SCALES = {
-  root: "cube root",
-  linear: "linear",
-  log: "logarithmic",
+  root: W.CUBE_ROOT,
+  linear: W.LINEAR,
+  log: W.LOGARITHMIC,
 } as const;
 export type Scale = keyof typeof SCALES;
 export type Lut = Uint8ClampedArray<ArrayBuffer>;

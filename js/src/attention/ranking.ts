@@ -1,5 +1,6 @@
 /** Which heads are shown, and in which order. */
 
+import * as W from "../words";
 import type { Overview, Stack } from "./board";
 
 export interface HeadAt {
@@ -9,12 +10,12 @@ export interface HeadAt {
 
 /** Score names as a reader says them, and what they mean. */
 export const SCORES: Readonly<Record<string, readonly [name: string, meaning: string]>> = {
-  induction: ["Induction", "after a repeated token, looks at what followed it the first time"],
-  previous_token: ["Previous token", "looks at the token before"],
-  duplicate_token: ["Duplicate token", "looks at the same token earlier"],
-  first_token: ["First token", "rests on the first token: a sink"],
-  entropy: ["Entropy", "spreads over many tokens (nats)"],
-  distance: ["Distance", "looks far back (tokens)"],
+  induction: [W.INDUCTION, W.INDUCTION_MEANING],
+  previous_token: [W.PREVIOUS_TOKEN, W.PREVIOUS_TOKEN_MEANING],
+  duplicate_token: [W.DUPLICATE_TOKEN, W.DUPLICATE_TOKEN_MEANING],
+  first_token: [W.FIRST_TOKEN, W.FIRST_TOKEN_MEANING],
+  entropy: [W.ENTROPY, W.ENTROPY_MEANING],
+  distance: [W.DISTANCE, W.DISTANCE_MEANING],
 };
 
 export function scoreOf(

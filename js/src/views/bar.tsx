@@ -5,6 +5,8 @@ import { barsSvg } from "../bars_picture";
 import type { Connection } from "../connect";
 import { unitName } from "../format";
 import { canvasMeasure } from "../picture";
+import { listed, say } from "../say";
+import * as W from "../words";
 import { CopyPicture } from "./copy";
 import { Frame, type StageProps } from "./frame";
 import { Outputs } from "./outputs";
@@ -13,7 +15,7 @@ import { TableTwin } from "./table";
 import { PinnedLine } from "./tooltip";
 
 /** The two-way traits of the widget. */
-export const TRAITS = ["selected", "output"] as const;
+export const TRAITS = ["selected", "output", "words"] as const;
 
 export function BarView({ connection }: { connection: Connection }): JSX.Element {
   return <Frame connection={connection} Stage={Stage} Choice={Outputs} Table={TableTwin} />;
@@ -22,9 +24,9 @@ export function BarView({ connection }: { connection: Connection }): JSX.Element
 function Stage(props: StageProps): JSX.Element {
   const { subject, output, readings, target, pinned, pin, looked, look } = props;
   if (readings.ranked.length === 0) {
-    return <p class="liw-waiting liw-muted">Waiting for the first scores…</p>;
+    return <p class="liw-waiting liw-muted">{say(W.WAITING_FOR_THE_FIRST_SCORES)}</p>;
   }
-  const effects = subject.unit !== "score";
+  const unit = unitName(subject.unit);
   const picture = (): string => barsSvg(props, canvasMeasure());
   return (
     <>
@@ -39,9 +41,18 @@ function Stage(props: StageProps): JSX.Element {
       <PinnedLine subject={subject} output={output} readings={readings} index={looked ?? pinned} />
       <div class="liw-under">
         <p class="liw-legend">
-          {unitName(subject.unit)} {effects ? "of" : "for"} {target}
-          {effects ? "; left of zero lowers it, right raises it" : ", not an effect"}
-          {readings.anyUnsure && "; grey: 95 % interval crosses zero"}
+          {listed(
+            [
+              subject.unit === "score"
+                ? say(W.UNIT_NOT_AN_EFFECT, { unit, target })
+                : say(W.LEFT_OF_ZERO_LOWERS, {
+                    unit,
+                    target,
+                  }),
+              readings.anyUnsure && say(W.GREY_CROSSES_ZERO),
+            ],
+            W.SEMICOLON,
+          )}
         </p>
         <div class="liw-toolbar">
           <CopyPicture name="bars" svg={picture} />

@@ -7,7 +7,9 @@ import type { Theme } from "../colour";
 import { signed, unitName } from "../format";
 import { canvasMeasure } from "../picture";
 import { read } from "../readings";
+import { language, phrase, say } from "../say";
 import { swarmSvg } from "../swarm_picture";
+import * as W from "../words";
 import { CollectionFrame, type Traits } from "./collection_frame";
 import { CopyPicture } from "./copy";
 import { Fold } from "./fold";
@@ -29,9 +31,16 @@ export const TRAITS = [
   "color",
   "least",
   "rows",
+  "words",
 ] as const;
 
 const MORE = 30;
+const WHAT: Record<By["kind"], string> = {
+  word: W.WORDS,
+  group: W.GROUPS,
+  position: W.TENTHS_OF_THE_TEXT,
+  value: W.NUMBERS,
+};
 
 export function BeeswarmView({ traits }: { traits: Traits }): JSX.Element {
   return (
@@ -45,7 +54,7 @@ function Decoded({ traits, theme }: Omit<TextsProps, "data">): JSX.Element {
   const given = traits.get("data");
   const data = useMemo(() => decode(given), [given]);
   return data === null ? (
-    <p class="liw-waiting liw-muted">There is nothing to show.</p>
+    <p class="liw-waiting liw-muted">{say(W.THERE_IS_NOTHING_TO_SHOW)}</p>
   ) : (
     <Texts traits={traits} data={data} theme={theme} />
   );
@@ -62,7 +71,7 @@ function Texts({ traits, data, theme }: TextsProps): JSX.Element {
   const by = traits.get("by") as By;
   const output = asIndex(traits.get("output")) ?? 0;
   const least = asIndex(traits.get("least")) ?? 1;
-  const all = useMemo(() => groups(data, by, output, least), [data, by, output, least]);
+  const all = useMemo(() => groups(data, by, output, least), [data, by, output, least, language()]);
   const rows = useMemo(
     () => all.slice(0, (asIndex(traits.get("rows")) ?? 15) + more),
     [all, more, traits.get("rows")],
@@ -75,9 +84,7 @@ function Texts({ traits, data, theme }: TextsProps): JSX.Element {
   const effect = data.unit !== "score";
   const target = targetOf(data, output);
   const unit = unitName(data.unit);
-  const what = { word: "words", group: "groups", position: "tenths of the text", value: "numbers" }[
-    by.kind
-  ];
+  const what = say(WHAT[by.kind]);
   const picture = (): string =>
     swarmSvg(
       { data, rows, output, theme, target, bars, colourBy, title: title(data) },
@@ -106,7 +113,9 @@ function Texts({ traits, data, theme }: TextsProps): JSX.Element {
         known={() => true}
         onShow={(i) => traits.set("output", i)}
       />
-      {rows.length === 0 && <p class="liw-waiting liw-muted">No {what} in so many texts.</p>}
+      {rows.length === 0 && (
+        <p class="liw-waiting liw-muted">{say(W.NOTHING_IN_SO_MANY, { what })}</p>
+      )}
       {rows.length > 0 &&
         (bars ? (
           <GroupBars rows={rows} unit={data.unit} />
@@ -124,44 +133,45 @@ function Texts({ traits, data, theme }: TextsProps): JSX.Element {
         ))}
       <div class="liw-under">
         <p class="liw-legend">
-          {bars
-            ? `Mean |${unit}| for ${target} over the texts that have it, with 95 % interval over texts; the arrow says which way it pushes on average.`
-            : `A dot a text${given ? ", all of its scores together" : ""}; ${unit} ${effect ? "of" : "for"} ${target}${effect ? "; left of zero lowers it, right raises it" : ", not an effect"}. ${colourWords(data, output, target, colourBy)}`}
+          {bars ? say(W.BARS_LEGEND, { unit, target }) : dotWords(data, output, target, colourBy)}
         </p>
         <div class="liw-toolbar">
           {!given && (
             <Toggle
               pressed={bars}
               onPress={() => traits.set("plot", bars ? "dots" : "bars")}
-              label="Bars"
+              label={say(W.BARS)}
             />
           )}
           {!bars && !given && (
             <Toggle
               pressed={byCount}
               onPress={() => traits.set("color", byCount ? "output" : "count")}
-              label="Colour by count"
+              label={say(W.COLOUR_BY_COUNT)}
             />
           )}
           {by.kind === "word" && (
+            // biome-ignore lint/a11y/noLabelWithoutControl: the input is within the words
             <label class="liw-limit">
-              in at least
-              <input
-                type="number"
-                min="1"
-                step="1"
-                value={least}
-                onChange={({ currentTarget }) => {
-                  const value = Math.round(currentTarget.valueAsNumber);
-                  if (value >= 1) traits.set("least", value);
-                }}
-              />
-              texts
+              {phrase(W.IN_AT_LEAST_N_TEXTS, {
+                n: (
+                  <input
+                    type="number"
+                    min="1"
+                    step="1"
+                    value={least}
+                    onChange={({ currentTarget }) => {
+                      const value = Math.round(currentTarget.valueAsNumber);
+                      if (value >= 1) traits.set("least", value);
+                    }}
+                  />
+                ),
+              })}
             </label>
           )}
           {all.length > rows.length && (
             <button type="button" class="liw-button" onClick={() => setMore(more + MORE)}>
-              {`Show more of ${all.length} ${what}`}
+              {say(W.SHOW_MORE_OF_N_WHAT, { n: all.length, what })}
             </button>
           )}
           <CopyPicture name="texts" svg={picture} />
@@ -175,7 +185,7 @@ function Texts({ traits, data, theme }: TextsProps): JSX.Element {
         <Caution text={data.caution} />
       </div>
       <div class="liw-folds">
-        <Fold title="Table">
+        <Fold title={say(W.TABLE)}>
           <GroupTable rows={all} unit={data.unit} />
         </Fold>
       </div>
@@ -186,20 +196,41 @@ function Texts({ traits, data, theme }: TextsProps): JSX.Element {
 /** What an output is called; texts may each have been asked about their own. */
 function targetOf(data: Collection, output: number): string {
   const name = data.outputs[output]?.trim();
-  return name ? `“${name}”` : "each text’s own target";
+  return name ? `“${name}”` : say(W.OWN_TARGET);
+}
+
+/** What a dot is, what its place says, and what its colour. */
+function dotWords(data: Collection, output: number, target: string, by: ColourBy): string {
+  const unit = unitName(data.unit);
+  return [
+    by === "value" ? say(W.A_DOT_ALL_SCORES) : say(W.A_DOT_A_TEXT),
+    data.unit === "score"
+      ? say(W.DOTS_NOT_AN_EFFECT, { unit, target })
+      : say(W.DOTS_EFFECT, {
+          unit,
+          target,
+        }),
+    colourWords(data, output, target, by),
+  ].join(say(W.BETWEEN_SENTENCES));
 }
 
 function colourWords(data: Collection, output: number, target: string, by: ColourBy): string {
-  if (by === "count") return "Colour: darker, the more often the text has it.";
-  if (by === "value") return "Colour: blue, the text has less of it than most; orange, more.";
+  if (by === "count") return say(W.COLOUR_IS_COUNT);
+  if (by === "value") return say(W.COLOUR_IS_VALUE);
   const { middle, limit } = scaleOf(saidOf(data, output));
-  const ends = `blue ${number(middle - limit)}, grey ${number(middle)} (the middle text), orange ${number(middle + limit)}`;
-  return `Colour: what the model says for ${target}: ${ends}.`;
+  return say(W.COLOUR_IS_OUTPUT, {
+    target,
+    low: number(middle - limit),
+    middle: number(middle),
+    high: number(middle + limit),
+  });
 }
 
 function title(data: Collection): string {
-  const count = data.texts.length.toLocaleString("en");
-  return `What matters in ${count} ${data.texts.length === 1 ? "text" : "texts"}`;
+  const n = data.texts.length;
+  return n === 1
+    ? say(W.WHAT_MATTERS_IN_1_TEXT)
+    : say(W.WHAT_MATTERS_IN_N_TEXTS, { n: n.toLocaleString("en") });
 }
 
 interface ToggleProps {
@@ -234,9 +265,7 @@ function OneText({ data, output, text, onShow }: OneTextProps): JSX.Element {
   if (shown === null || shown === undefined || text === null) {
     return (
       <div class="liw-bee-text">
-        <p class="liw-muted">
-          Point at a dot for its value; click it, or press Enter on it, to read its text here.
-        </p>
+        <p class="liw-muted">{say(W.POINT_AT_A_DOT)}</p>
       </div>
     );
   }
@@ -247,7 +276,7 @@ function OneText({ data, output, text, onShow }: OneTextProps): JSX.Element {
   return (
     <div class="liw-bee-text">
       <p class="liw-bee-head">
-        <b>Text {text + 1}</b>
+        <b>{say(W.TEXT_N, { n: text + 1 })}</b>
         <span class="liw-muted">
           {`${targetOf(data, output)}: ${number(data.base[at])} → ${number(data.said[at])} ${unitName(data.unit)}`}
         </span>
@@ -255,7 +284,7 @@ function OneText({ data, output, text, onShow }: OneTextProps): JSX.Element {
           <button
             type="button"
             class="liw-button"
-            aria-label="Previous text"
+            aria-label={say(W.PREVIOUS_TEXT)}
             disabled={text === 0}
             onClick={() => onShow(text - 1)}
           >
@@ -264,14 +293,14 @@ function OneText({ data, output, text, onShow }: OneTextProps): JSX.Element {
           <button
             type="button"
             class="liw-button"
-            aria-label="Next text"
+            aria-label={say(W.NEXT_TEXT)}
             disabled={text === data.texts.length - 1}
             onClick={() => onShow(text + 1)}
           >
             →
           </button>
           <button type="button" class="liw-button" onClick={() => onShow(null)}>
-            Close
+            {say(W.CLOSE)}
           </button>
         </span>
       </p>
@@ -291,8 +320,8 @@ function OneText({ data, output, text, onShow }: OneTextProps): JSX.Element {
       />
       <p class="liw-pinned liw-muted">
         {reading && !Number.isNaN(reading.score)
-          ? `${signed(reading.score)} ${unitName(data.unit)}, rank ${reading.rank} of ${readings.ranked.length}`
-          : "Point at a piece for its value."}
+          ? `${signed(reading.score)} ${unitName(data.unit)} · ${say(W.RANK_OF, { rank: reading.rank, count: readings.ranked.length })}`
+          : say(W.POINT_ONLY)}
       </p>
     </div>
   );

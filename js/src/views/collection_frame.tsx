@@ -10,6 +10,7 @@ import type { Theme } from "../colour";
 import { Link } from "../link";
 import type { Cleanup, Model, WidgetModule } from "../model";
 import { addStyle, mount } from "../mount";
+import { language, speak } from "../say";
 import { watchTheme } from "../theme";
 
 export interface Traits {
@@ -75,8 +76,9 @@ export function CollectionFrame({ traits, children }: FrameProps): JSX.Element {
     return traits.subscribe(again);
   }, [traits]);
   useEffect(() => (root.current ? watchTheme(root.current, setTheme) : undefined), []);
+  speak(traits.get("words"));
   return (
-    <div class="liw" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
+    <div class="liw" ref={root} lang={language()} data-theme={theme} style={{ colorScheme: theme }}>
       {children(theme)}
     </div>
   );

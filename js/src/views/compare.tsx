@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { clamp } from "../clamp";
 import { position } from "../colour";
 import { type Comparison, compare, type Disagreement, type Strip, summary } from "../compare";
 import { compareSvg } from "../compare_picture";
@@ -10,12 +11,14 @@ import { columnsCsv } from "../csv";
 import { aligned, decimalsFor, MINUS, signed, unitName, visible } from "../format";
 import { canvasMeasure } from "../picture";
 import type { Subject } from "../protocol.gen";
+import { language, listed, say } from "../say";
+import * as W from "../words";
 import { CopyButton, CopyPicture } from "./copy";
 import { asIndex, Frame, type StageProps, useChanges } from "./frame";
 import { Outputs } from "./outputs";
 
 /** Traits whose changes the view wants to hear of. */
-export const TRAITS = ["selected", "output", "labels"] as const;
+export const TRAITS = ["selected", "output", "labels", "words"] as const;
 
 const NAMES = 150;
 const NARROWEST = 34;
@@ -25,7 +28,7 @@ export function CompareView({ connection }: { connection: Connection }): JSX.Ele
   useChanges(connection);
   const comparison = useComparison(connection);
   const output = asIndex(connection.get("output")) ?? 0;
-  const state = useMemo(() => summary(comparison, output), [comparison, output]);
+  const state = useMemo(() => summary(comparison, output), [comparison, output, language()]);
   return (
     <Frame
       connection={connection}
@@ -75,7 +78,7 @@ function Strips(props: StageProps): JSX.Element {
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    const next = Math.max(0, Math.min(last, to));
+    const next = clamp(to, 0, last);
     box.current?.querySelector<HTMLElement>(`[data-column="${next}"]`)?.focus();
   };
   const picture = (): string => compareSvg({ ...props, comparison }, canvasMeasure());
@@ -110,7 +113,7 @@ function Strips(props: StageProps): JSX.Element {
                         data-column={column}
                         tabIndex={column === at ? 0 : -1}
                         aria-pressed={index === pinned}
-                        title={DISAGREEMENTS[disagreement ?? "none"]}
+                        title={disagreement ? say(DISAGREEMENTS[disagreement]) : undefined}
                         onClick={() => pin(index === pinned ? null : index)}
                         onFocus={() => {
                           setCursor(column);
@@ -120,10 +123,12 @@ function Strips(props: StageProps): JSX.Element {
                       >
                         <bdi>{shortened(subject, index)}</bdi>
                         <span class="liw-cmp-mark" aria-hidden="true">
-                          {MARKS[disagreement ?? "none"]}
+                          {disagreement && MARKS[disagreement]}
                         </span>
                         {disagreement && (
-                          <span class="liw-hidden">, {DISAGREEMENTS[disagreement]}</span>
+                          <span class="liw-hidden">
+                            {say(W.COMMA) + say(DISAGREEMENTS[disagreement])}
+                          </span>
                         )}
                       </button>
                     </th>
@@ -152,11 +157,9 @@ function Strips(props: StageProps): JSX.Element {
       <p class="liw-pinned liw-muted">{valuesOf(shown, comparison, subject)}</p>
       <div class="liw-under">
         <p class="liw-legend">
-          Each strip is scaled by its own largest score. Bar up, orange: raises; bar down, blue:
-          lowers; hatched: 95 % interval crosses zero.
-          {comparison.disagreements.some((one) => one === "sign") && ` ${MARKS.sign} signs differ.`}
-          {comparison.disagreements.some((one) => one === "rank") &&
-            ` ${MARKS.rank} high for one, low for another.`}
+          {say(W.STRIPS_LEGEND)}
+          {comparison.disagreements.includes("sign") && ` ${MARKS.sign} ${say(W.SIGNS_DIFFER)}`}
+          {comparison.disagreements.includes("rank") && ` ${MARKS.rank} ${say(W.RANKS_DIFFER)}`}
         </p>
         <div class="liw-toolbar">
           <CopyPicture name="comparison" svg={picture} />
@@ -167,11 +170,10 @@ function Strips(props: StageProps): JSX.Element {
   );
 }
 
-const MARKS: Record<"sign" | "rank" | "none", string> = { sign: "±", rank: "↕", none: "" };
-const DISAGREEMENTS: Record<NonNullable<Disagreement> | "none", string> = {
-  sign: "they disagree whether it raises or lowers",
-  rank: "high for one, low for another",
-  none: "",
+const MARKS = { sign: "±", rank: "↕" } as const;
+const DISAGREEMENTS: Record<NonNullable<Disagreement>, string> = {
+  sign: W.DISAGREE_IN_SIGN,
+  rank: W.RANKS_DIFFER,
 };
 
 interface CellProps {
@@ -203,11 +205,18 @@ function Cell({ strip, column, looked }: CellProps): JSX.Element {
 /** What all say of one piece, in one line. */
 function valuesOf(index: number | null, { columns, strips }: Comparison, subject: Subject) {
   const column = index === null ? -1 : columns.indexOf(index);
-  if (column < 0) return "Point at a piece for its values; click or Enter pins it.";
+  if (column < 0) return say(W.POINT_AT_A_PIECE_FOR_VALUES);
   const values = strips.map(({ label, scores, ranks, state, unsure }) => {
     const unit = unitName(state.subject?.unit ?? "value");
-    const rank = ranks[column] ? `, rank ${ranks[column]}` : "";
-    return `${label} ${signed(scores[column] ?? Number.NaN)} ${unit}${rank}${unsure[column] ? ", not sure" : ""}`;
+    const rank = ranks[column];
+    return listed(
+      [
+        `${label} ${signed(scores[column] ?? Number.NaN)} ${unit}`,
+        rank ? say(W.RANK_ONLY, { rank }) : "",
+        unsure[column] ? say(W.NOT_SURE) : "",
+      ],
+      W.COMMA,
+    );
   });
   return `“${visible(subject.inputs[index ?? -1]?.text ?? "")}”: ${values.join(" · ")}`;
 }
@@ -218,7 +227,7 @@ function Correlations({ comparison }: { comparison: Comparison }): JSX.Element |
   if (strips.length < 2) return null;
   return (
     <table class="liw-cmp-rho">
-      <caption>Rank correlation (Spearman)</caption>
+      <caption>{say(W.RANK_CORRELATION_SPEARMAN)}</caption>
       <thead>
         <tr>
           <td />
@@ -282,11 +291,11 @@ function Table({ connection, subject }: StageProps): JSX.Element {
     <div class="liw-fold-body">
       {/* biome-ignore lint/a11y/useSemanticElements: no fieldset, it only scrolls */}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable */}
-      <div class="liw-table-box" role="group" aria-label="Scores of all pieces" tabIndex={0}>
+      <div class="liw-table-box" role="group" aria-label={say(W.SCORES_OF_ALL_PIECES)} tabIndex={0}>
         <table class="liw-table">
           <thead>
             <tr>
-              {head("piece", "piece")}
+              {head("piece", say(W.PIECE))}
               {strips.map(({ label }, i) => head(i, label))}
             </tr>
           </thead>
@@ -307,7 +316,7 @@ function Table({ connection, subject }: StageProps): JSX.Element {
         </table>
       </div>
       <CopyButton
-        label="Copy CSV"
+        label={say(W.COPY_CSV)}
         file="comparison.csv"
         make={() =>
           columnsCsv(

@@ -4,12 +4,14 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { type Delivery, deliver } from "../clipboard";
 import { rasterise } from "../picture";
+import { say } from "../say";
+import * as W from "../words";
 
 const SHOWN_MS = 1800;
-const WORDS: Record<Delivery | "failed", string> = {
-  copied: "Copied",
-  saved: "Saved as a file",
-  failed: "Not possible here",
+const OUTCOMES: Record<Delivery | "failed", string> = {
+  copied: W.COPIED,
+  saved: W.SAVED_AS_A_FILE,
+  failed: W.NOT_POSSIBLE_HERE,
 };
 
 interface Props {
@@ -20,7 +22,7 @@ interface Props {
 }
 
 export function CopyButton({ label, file, make }: Props): JSX.Element {
-  const [outcome, setOutcome] = useState<keyof typeof WORDS | null>(null);
+  const [outcome, setOutcome] = useState<keyof typeof OUTCOMES | null>(null);
   useEffect(() => {
     if (outcome === null) return undefined;
     const timer = setTimeout(() => setOutcome(null), SHOWN_MS);
@@ -35,7 +37,7 @@ export function CopyButton({ label, file, make }: Props): JSX.Element {
   };
   return (
     <button type="button" class="liw-button" onClick={() => void run()}>
-      <span aria-live="polite">{outcome === null ? label : WORDS[outcome]}</span>
+      <span aria-live="polite">{outcome === null ? label : say(OUTCOMES[outcome])}</span>
     </button>
   );
 }
@@ -45,11 +47,11 @@ export function CopyPicture({ name, svg }: { name: string; svg: () => string }):
   return (
     <>
       <CopyButton
-        label="Copy SVG"
+        label={say(W.COPY_SVG)}
         file={`${name}.svg`}
         make={() => new Blob([svg()], { type: "image/svg+xml" })}
       />
-      <CopyButton label="Copy PNG" file={`${name}.png`} make={() => rasterise(svg())} />
+      <CopyButton label={say(W.COPY_PNG)} file={`${name}.png`} make={() => rasterise(svg())} />
     </>
   );
 }

@@ -2,21 +2,29 @@
 
 import type { JSX } from "preact";
 import type { ErrorInfo, Fact, Level } from "../protocol.gen";
+import { say } from "../say";
+import * as W from "../words";
 
-const WORDS: Record<Level, string> = { plain: "", warn: "Caution: ", bad: "Problem: " };
+const LEVELS: Record<Exclude<Level, "plain">, string> = {
+  warn: W.CAUTION,
+  bad: W.PROBLEM,
+};
 
 /** The honesty footer. A level is told by a sign and a word, not by colour alone. */
 export function Facts({ facts }: { facts: readonly Fact[] }): JSX.Element | null {
-  const shown = facts.filter(({ label }) => label !== "preview");
-  if (shown.length === 0) return null;
+  if (facts.length === 0) return null;
   return (
     <dl class="liw-facts">
-      {shown.map(({ label, value, level }) => (
+      {facts.map(({ label, value, level }) => (
         <div key={label} data-level={level}>
           <dt>{label}</dt>
           <dd>
-            {level !== "plain" && <LevelIcon />}
-            {level !== "plain" && <span class="liw-hidden">{WORDS[level]}</span>}
+            {level !== "plain" && [
+              <LevelIcon key="icon" />,
+              <span key="word" class="liw-hidden">
+                {say(LEVELS[level])}
+              </span>,
+            ]}
             <bdi>{value}</bdi>
           </dd>
         </div>

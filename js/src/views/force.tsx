@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
+import { clamp } from "../clamp";
 import type { Connection } from "../connect";
 import { type Force, force, type Segment } from "../force";
 import { forceSvg } from "../force_picture";
@@ -9,7 +10,9 @@ import { MINUS, magnitude, ordinal, signed, spoken, unitName, visible } from "..
 import { canvasMeasure } from "../picture";
 import type { Subject } from "../protocol.gen";
 import { effect } from "../readings";
+import { listed, phrase, say } from "../say";
 import { place } from "../waterfall";
+import * as W from "../words";
 import { CopyPicture } from "./copy";
 import { Frame, type StageProps } from "./frame";
 import { Outputs } from "./outputs";
@@ -17,7 +20,7 @@ import { TableTwin } from "./table";
 import { PinnedLine } from "./tooltip";
 
 /** The two-way traits of the widget. */
-export const TRAITS = ["selected", "output"] as const;
+export const TRAITS = ["selected", "output", "words"] as const;
 
 export function ForceView({ connection }: { connection: Connection }): JSX.Element {
   return <Frame connection={connection} Stage={Stage} Choice={Outputs} Table={TableTwin} />;
@@ -28,7 +31,7 @@ function Stage(props: StageProps): JSX.Element {
   const base = state.totals?.base[output] ?? Number.NaN;
   const said = state.totals?.output[output] ?? Number.NaN;
   if (readings.ranked.length === 0 || Number.isNaN(base) || Number.isNaN(said)) {
-    return <p class="liw-waiting liw-muted">Waiting for the first scores…</p>;
+    return <p class="liw-waiting liw-muted">{say(W.WAITING_FOR_THE_FIRST_SCORES)}</p>;
   }
   const shape = force(readings, base, said);
   const picture = (): string =>
@@ -37,7 +40,7 @@ function Stage(props: StageProps): JSX.Element {
     <>
       <div class="liw-force">
         <p class="liw-force-unit">
-          {unitName(subject.unit)} of <bdi>{target}</bdi>
+          {phrase(W.UNIT_OF_TARGET, { unit: unitName(subject.unit), target: <bdi>{target}</bdi> })}
         </p>
         <Ends shape={shape} />
         <Segments {...props} shape={shape} onLook={props.look} />
@@ -56,11 +59,11 @@ function Stage(props: StageProps): JSX.Element {
       <PinnedLine subject={subject} output={output} readings={readings} index={looked ?? pinned} />
       <div class="liw-under">
         <p class="liw-muted liw-force-key">
-          <span class="liw-force-swatch" data-kind="raises" /> pushes up
-          <span class="liw-force-swatch" data-kind="lowers" /> pushes down
+          <span class="liw-force-swatch" data-kind="raises" /> {say(W.PUSHES_UP)}
+          <span class="liw-force-swatch" data-kind="lowers" /> {say(W.PUSHES_DOWN)}
           {readings.anyUnsure && (
             <>
-              <span class="liw-swatch" /> 95 % interval crosses zero
+              <span class="liw-swatch" /> {say(W.CROSSES_ZERO)}
             </>
           )}
         </p>
@@ -88,8 +91,8 @@ function Ends({ shape }: { shape: Force }): JSX.Element {
   };
   return (
     <div class="liw-force-ends">
-      {end("all switched off", shape.base)}
-      {end("text as it is", shape.output)}
+      {end(say(W.ALL_SWITCHED_OFF_INLINE), shape.base)}
+      {end(say(W.TEXT_AS_IT_IS_INLINE), shape.output)}
     </div>
   );
 }
@@ -112,7 +115,7 @@ function Segments(props: SegmentsProps): JSX.Element {
     if (event.key === "Escape") pin(null);
     if (to === undefined) return;
     event.preventDefault();
-    list.current?.querySelectorAll("button")[Math.max(0, Math.min(stops - 1, to))]?.focus();
+    list.current?.querySelectorAll("button")[clamp(to, 0, stops - 1)]?.focus();
   };
   return (
     <ol
@@ -167,7 +170,7 @@ function kindOf({ kind, score, unsure }: Segment): string {
 /** What stands in a segment. */
 function nameOf({ kind, index, count }: Segment, subject: Subject): string {
   if (kind === "piece") return visible(subject.inputs[index]?.text ?? "");
-  return kind === "others" ? `${count} smaller` : "not explained";
+  return kind === "others" ? say(W.N_SMALLER, { n: count }) : say(W.NOT_EXPLAINED);
 }
 
 /** What a screen reader is told. */
@@ -175,11 +178,18 @@ function words(segment: Segment, { subject, readings, target }: StageProps): str
   const { kind, index, score, count } = segment;
   const reading = readings.all[index];
   if (kind !== "piece" || reading === undefined) {
-    const what = kind === "others" ? `${count} smaller pieces together` : "not explained";
-    return `${what}, ${signed(score)}`;
+    const what = kind === "others" ? say(W.SMALLER_TOGETHER, { n: count }) : say(W.NOT_EXPLAINED);
+    return listed([what, signed(score)], W.COMMA);
   }
-  const name = spoken(subject.inputs[index]?.text ?? "");
-  return `“${name}”, ${ordinal(index + 1)} token, ${signed(score)}, ${effect(reading, subject, target)}`;
+  return listed(
+    [
+      `“${spoken(subject.inputs[index]?.text ?? "")}”`,
+      say(W.NTH_TOKEN, { nth: ordinal(index + 1) }),
+      signed(score),
+      effect(reading, subject, target),
+    ],
+    W.COMMA,
+  );
 }
 
 function plain(value: number): string {

@@ -7,13 +7,16 @@
 
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { clamp } from "../clamp";
 import type { Theme } from "../colour";
 import type { Connection } from "../connect";
 import { type Links, useLinks } from "../links";
 import { PROTOCOL, type Subject } from "../protocol.gen";
 import { type Readings, read, targetName } from "../readings";
+import { language, phrase, say, speak } from "../say";
 import { finished, type State } from "../store";
 import { watchTheme } from "../theme";
+import * as W from "../words";
 import { Fold } from "./fold";
 import { Caution, Facts, Failure } from "./footer";
 import type { OutputsProps } from "./outputs";
@@ -56,13 +59,11 @@ export function Frame(props: Props): JSX.Element {
   useEffect(() => (root.current ? connection.watch(root.current) : undefined), [connection]);
   const { foreign, subject } = props.state ?? connection.state();
   return (
-    <div class="liw" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
+    <div class="liw" ref={root} lang={language()} data-theme={theme} style={{ colorScheme: theme }}>
       {foreign !== null && <Failure error={foreignKernel(foreign)} />}
       {subject === null ? (
         <p class="liw-waiting liw-muted">
-          {connection.live
-            ? "Waiting for the explanation…"
-            : "Saved before there was anything to show."}
+          {connection.live ? say(W.WAITING_FOR_THE_EXPLANATION) : say(W.SAVED_TOO_EARLY)}
         </p>
       ) : (
         <Explained {...props} subject={subject} theme={theme} />
@@ -80,7 +81,7 @@ function Explained(given: ExplainedProps): JSX.Element {
   const { connection, subject, theme, Stage, Folds, Table, Choice } = given;
   const state = given.state ?? connection.state();
   const shown = asIndex(connection.get("output")) ?? 0;
-  const output = Math.max(0, Math.min(subject.outputs.length - 1, shown));
+  const output = clamp(shown, 0, subject.outputs.length - 1);
   const row = state.rows[output] ?? null;
   const readings = useMemo(() => read(row, subject.inputs.length), [row, subject]);
   const selected = asIndex(connection.get("selected"));
@@ -102,9 +103,7 @@ function Explained(given: ExplainedProps): JSX.Element {
     <>
       <div class="liw-head">
         <p class="liw-eyebrow">{subject.method_title}</p>
-        <h2 class="liw-title">
-          Why <bdi>{props.target}</bdi>?
-        </h2>
+        <h2 class="liw-title">{phrase(W.WHY_TARGET, { target: <bdi>{props.target}</bdi> })}</h2>
         <p class="liw-sentence">{progress?.sentences[output]}</p>
       </div>
       {Choice && (
@@ -131,7 +130,7 @@ function Explained(given: ExplainedProps): JSX.Element {
       </div>
       <div class="liw-folds">
         {Folds && <Folds {...props} />}
-        <Fold title="Table">
+        <Fold title={say(W.TABLE)}>
           <Table {...props} />
         </Fold>
       </div>
@@ -149,7 +148,12 @@ function Announcer({ state, output }: { state: State; output: number }): JSX.Ele
   useEffect(() => {
     if (!over) running.current = true;
     else if (running.current && progress !== null) {
-      setWords(`Explanation ${outcomeWords(progress)}. ${progress.sentences[output] ?? ""}`);
+      setWords(
+        say(W.EXPLANATION_ENDED, {
+          outcome: outcomeWords(progress),
+          sentence: progress.sentences[output] ?? "",
+        }),
+      );
     }
   }, [over, progress, output]);
   return (
@@ -159,8 +163,9 @@ function Announcer({ state, output }: { state: State; output: number }): JSX.Ele
   );
 }
 
-/** Draws again whenever the connection changes. */
+/** Draws again whenever the connection changes, in the language of its words. */
 export function useChanges(connection: Connection): void {
+  speak(connection.get("words"));
   const [, redraw] = useState(0);
   useEffect(() => {
     const again = (): void => redraw((n) => n + 1);
@@ -176,7 +181,7 @@ export function asIndex(value: unknown): number | null {
 
 function foreignKernel(protocol: number): { name: string; message: string } {
   return {
-    name: "Versions do not match",
-    message: `The kernel speaks protocol ${protocol}, this view ${PROTOCOL}. Restart the kernel and run the cell again.`,
+    name: say(W.VERSIONS_DO_NOT_MATCH),
+    message: say(W.VERSIONS_HELP, { theirs: protocol, ours: PROTOCOL }),
   };
 }

@@ -2,16 +2,19 @@
 
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
+import { clamp } from "../clamp";
 import type { Connection } from "../connect";
 import { matrixCsv } from "../csv";
 import { floats } from "../decode";
-import { magnitude, ordinal, percent, signed, spoken, unitName, visible } from "../format";
+import { ordinal, percent, signed, spoken, unitName, visible } from "../format";
 import { canAdd, together } from "../generation";
 import { largestOf } from "../matrix";
 import { matrixSvg } from "../matrix_picture";
 import type { Alternatives, AskContrast, ErrorInfo, Subject } from "../protocol.gen";
-import { read, Z95 } from "../readings";
+import { read, scoreWords, Z95 } from "../readings";
+import { language, listed, phrase, say } from "../say";
 import type { State } from "../store";
+import * as W from "../words";
 import { CopyButton, CopyPicture } from "./copy";
 import { Failure } from "./footer";
 import { asIndex, Frame, type StageProps, useChanges } from "./frame";
@@ -28,6 +31,7 @@ export const TRAITS = [
   "contrasts",
   "contrast_shown",
   "failure",
+  "words",
 ] as const;
 
 export function GenerationView({ connection }: { connection: Connection }): JSX.Element {
@@ -51,7 +55,7 @@ function chosen(connection: Connection, main: State): { from: number; count: num
   const outputs = main.subject?.outputs.length ?? 1;
   const from = Math.min(asIndex(connection.get("output")) ?? 0, outputs - 1);
   const span = canAdd(main) ? (asIndex(connection.get("span")) ?? 1) : 1;
-  return { from, count: Math.max(1, Math.min(span, outputs - from)) };
+  return { from, count: clamp(span, 1, outputs - from) };
 }
 
 function Stage(props: StageProps): JSX.Element {
@@ -80,7 +84,7 @@ function Stage(props: StageProps): JSX.Element {
     <>
       <div class="liw-gen">
         <span class="liw-gen-label" aria-hidden="true">
-          Prompt
+          {say(W.PROMPT)}
         </span>
         <TokenText
           subject={subject}
@@ -98,27 +102,33 @@ function Stage(props: StageProps): JSX.Element {
           onPin={pin}
         />
         <span class="liw-gen-label" aria-hidden="true">
-          Written
+          {say(W.WRITTEN)}
         </span>
         <Written main={main} from={from} count={count} column={column} onShow={show} />
       </div>
       <Candidates connection={connection} main={main} from={from} count={count} />
       {failure?.name && <Failure error={failure} />}
       <p class={row === null ? "liw-pinned liw-muted" : "liw-pinned"} aria-live="polite">
-        {row === null
-          ? "Point at a piece for its value; click or Enter pins it."
-          : words(row.cell, row.subject, row.rows)}
+        {row === null ? say(W.POINT_AT_A_PIECE) : words(row.cell, row.subject, row.rows)}
       </p>
       <p class="liw-legend">
         <span>
           {signed(-readings.largest)} <span class="liw-scale-bar" /> {signed(readings.largest)}
         </span>
-        {unitName(subject.unit)} of {target}: blue lowers, orange raises
-        {readings.anyUnsure && "; hatched: 95 % interval crosses zero"}
+        {listed(
+          [
+            say(W.BLUE_LOWERS, {
+              unit: unitName(subject.unit),
+              target,
+            }),
+            readings.anyUnsure && say(W.HATCHED_CROSSES_ZERO),
+          ],
+          W.SEMICOLON,
+        )}
       </p>
       {about.outputs.length > 1 && (
-        <section class="liw-gen-matrix" aria-label="All outputs">
-          <h3 class="liw-gen-head">Written tokens (rows) by pieces of the prompt</h3>
+        <section class="liw-gen-matrix" aria-label={say(W.ALL_OUTPUTS)}>
+          <h3 class="liw-gen-head">{say(W.WRITTEN_BY_PROMPT)}</h3>
           <Matrix
             subject={about}
             rows={rows}
@@ -138,7 +148,7 @@ function Stage(props: StageProps): JSX.Element {
           <div class="liw-toolbar">
             <CopyPicture name="matrix" svg={picture} />
             <CopyButton
-              label="Copy matrix as CSV"
+              label={say(W.COPY_MATRIX_AS_CSV)}
               file="matrix.csv"
               make={() => matrixCsv(about, rows)}
             />
@@ -169,14 +179,17 @@ function Written({ main, from, count, column, onShow }: WrittenProps): JSX.Eleme
   const limit = useMemo(() => largestOf(rows), [rows]);
   const turned = useMemo(() => subject && { ...subject, inputs: subject.outputs }, [subject]);
   const labels = useMemo(
-    () => turned?.inputs.map(({ text }, i) => `“${spoken(text)}”, ${ordinal(i + 1)} written token`),
-    [turned],
+    () =>
+      turned?.inputs.map(({ text }, i) =>
+        listed([`“${spoken(text)}”`, say(W.NTH_WRITTEN_TOKEN, { nth: ordinal(i + 1) })], W.COMMA),
+      ),
+    [turned, language()],
   );
   if (!turned || !labels) return null;
   const scores = Float32Array.from(rows, (row) => row?.scores[column ?? -1] ?? Number.NaN);
   return (
     <TokenText
-      name="Written"
+      name={say(W.WRITTEN)}
       subject={turned}
       output={0}
       labels={labels}
@@ -202,10 +215,15 @@ function words({ output, input }: Cell, subject: Subject, rows: State["rows"]): 
   const margin = Z95 * (rows[output]?.error?.[input] ?? Number.NaN);
   const [from, to] = [subject.inputs[input], subject.outputs[output]];
   const pair = `“${spoken(from?.text ?? "")}” → “${spoken(to?.text ?? "")}”`;
-  if (Number.isNaN(score)) return `${pair}: no score`;
-  const unsure = Math.abs(score) < margin ? ", 95 % interval crosses zero" : "";
-  const half = margin > 0 ? ` ± ${magnitude(margin)}` : "";
-  return `${pair}: ${signed(score)}${half} ${unitName(subject.unit)}${unsure}`;
+  return listed(
+    [
+      Number.isNaN(score)
+        ? `${pair}: ${say(W.NO_SCORE)}`
+        : `${pair}: ${scoreWords({ score, margin }, subject.unit)}`,
+      Math.abs(score) < margin ? say(W.CROSSES_ZERO) : "",
+    ],
+    W.COMMA,
+  );
 }
 
 interface CandidatesProps {
@@ -229,7 +247,13 @@ function Candidates({ connection, main, from, count }: CandidatesProps): JSX.Ele
   return (
     <p class="liw-gen-candidates">
       <span class="liw-muted">
-        Why “<bdi>{spoken(said.text)}</bdi>”{own < 0 ? "" : ` (${chance(own)})`} rather than
+        {phrase(W.WHY_TOKEN_RATHER_THAN, {
+          token: (
+            <>
+              “<bdi>{spoken(said.text)}</bdi>”{own < 0 ? "" : ` (${chance(own)})`}
+            </>
+          ),
+        })}
       </span>
       {tokens.map((token, i) => {
         if (i === own) return null;

@@ -2,8 +2,10 @@
 
 import type { JSX } from "preact";
 import type { Group } from "../collection";
-import { aligned, decimalsFor, MINUS, signed, unitName } from "../format";
+import { aligned, decimalsFor, signed, unitName } from "../format";
 import type { Unit } from "../protocol.gen";
+import { say } from "../say";
+import * as W from "../words";
 
 interface Props {
   readonly rows: readonly Group[];
@@ -35,7 +37,7 @@ export function GroupBars({ rows, unit }: Props): JSX.Element {
               <span aria-hidden="true">{mean < 0 ? "↓" : "↑"} </span>
               {aligned(size, decimals).replace(/^\+/, "")}
               <span class="liw-hidden">
-                {` ${unitName(unit)}, mean over ${scores.length} texts; mean with sign ${signed(mean).replace("-", MINUS)}`}
+                {` ${say(W.MEAN_SPOKEN, { unit: unitName(unit), n: scores.length, mean: signed(mean) })}`}
               </span>
             </span>
           </span>

@@ -6,6 +6,8 @@ import type { Group } from "../collection";
 import { groupsCsv } from "../csv";
 import { aligned, decimalsFor, unitName } from "../format";
 import type { Unit } from "../protocol.gen";
+import { say } from "../say";
+import * as W from "../words";
 import { CopyButton } from "./copy";
 
 type Column = "name" | "texts" | "mean" | "size" | "margin" | "correlation";
@@ -32,18 +34,18 @@ export function GroupTable({ rows, unit }: Props): JSX.Element {
   );
   const decimals = decimalsFor(rows[0]?.size ?? 1);
   const heads: [Column, string][] = [
-    ["name", "row"],
-    ["texts", "texts"],
-    ["mean", `mean ${unitName(unit)}`],
-    ["size", "mean |…|"],
+    ["name", say(W.ROW)],
+    ["texts", say(W.TEXTS)],
+    ["mean", say(W.MEAN_UNIT, { unit: unitName(unit) })],
+    ["size", say(W.MEAN_SIZE)],
     ["margin", "± 95 %"],
   ];
-  if (given) heads.push(["correlation", "rank correlation"]);
+  if (given) heads.push(["correlation", say(W.RANK_CORRELATION)]);
   return (
     <div class="liw-fold-body">
       {/* biome-ignore lint/a11y/useSemanticElements: no fieldset, it only scrolls */}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable */}
-      <div class="liw-table-box" role="group" aria-label="Means of all rows" tabIndex={0}>
+      <div class="liw-table-box" role="group" aria-label={say(W.MEANS_OF_ALL_ROWS)} tabIndex={0}>
         <table class="liw-table">
           <thead>
             <tr>
@@ -86,9 +88,9 @@ export function GroupTable({ rows, unit }: Props): JSX.Element {
         </table>
       </div>
       {rows.length > SHOWN && (
-        <p class="liw-muted">{`The first ${SHOWN} of ${rows.length}; the copy has all.`}</p>
+        <p class="liw-muted">{say(W.FIRST_ROWS_ONLY, { shown: SHOWN, n: rows.length })}</p>
       )}
-      <CopyButton label="Copy CSV" file="texts.csv" make={() => groupsCsv(rows)} />
+      <CopyButton label={say(W.COPY_CSV)} file="texts.csv" make={() => groupsCsv(rows)} />
     </div>
   );
 }

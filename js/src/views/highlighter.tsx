@@ -14,7 +14,7 @@ import { Toolbar } from "./toolbar";
 import { PinnedLine, Tooltip } from "./tooltip";
 
 /** The two-way traits of the widget. */
-export const TRAITS = ["selected", "output", "color_limit"] as const;
+export const TRAITS = ["selected", "output", "color_limit", "words"] as const;
 
 export function Highlighter({ connection }: { connection: Connection }): JSX.Element {
   return <Frame connection={connection} Stage={Text} Choice={Outputs} Table={TableTwin} />;

@@ -3,6 +3,8 @@
 import type { JSX } from "preact";
 import { signed, unitName } from "../format";
 import type { Unit } from "../protocol.gen";
+import { phrase, say } from "../say";
+import * as W from "../words";
 
 interface Props {
   readonly limit: number;
@@ -21,18 +23,20 @@ export function Legend({ limit, unit, target, unsure }: Props): JSX.Element {
         <span class="liw-scale-bar" aria-hidden="true" />
         <span class="liw-scale-end">{known ? signed(limit) : ""}</span>
         <span class="liw-scale-words">
-          <span>{effect ? "← lowers" : "below"}</span>
+          <span>{effect ? say(W.LEFT_LOWERS) : say(W.BELOW)}</span>
           <span>0</span>
-          <span>{effect ? "raises →" : "above"}</span>
+          <span>{effect ? say(W.RIGHT_RAISES) : say(W.ABOVE)}</span>
         </span>
       </div>
       <div class="liw-legend-unit">
-        {unitName(unit)} {effect ? "of" : "for"} <bdi>{target}</bdi>
-        {effect ? "" : ", not an effect"}
+        {phrase(effect ? W.UNIT_OF_TARGET : W.UNIT_NOT_AN_EFFECT, {
+          unit: unitName(unit),
+          target: <bdi>{target}</bdi>,
+        })}
         {unsure && (
           <span class="liw-legend-unsure">
             <span class="liw-swatch" aria-hidden="true" />
-            95 % interval crosses zero
+            {say(W.CROSSES_ZERO)}
           </span>
         )}
       </div>

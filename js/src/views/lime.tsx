@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { barsSvg } from "../bars_picture";
+import { clamp } from "../clamp";
 import { css, over, PALETTES, type Theme } from "../colour";
 import type { Connection } from "../connect";
 import { samplesCsv } from "../csv";
@@ -10,6 +11,8 @@ import { aligned, decimalsFor, percent, signed, unitName } from "../format";
 import { decode, fitWords, type Neighbourhood, type Sample, samples } from "../neighbourhood";
 import { canvasMeasure } from "../picture";
 import type { Subject } from "../protocol.gen";
+import { language, listed, say } from "../say";
+import * as W from "../words";
 import { CopyButton, CopyPicture } from "./copy";
 import { Fold } from "./fold";
 import { asIndex, Frame, type StageProps } from "./frame";
@@ -19,7 +22,7 @@ import { TableTwin } from "./table";
 import { PinnedLine } from "./tooltip";
 
 /** Traits whose changes the view wants to hear of. */
-export const TRAITS = ["selected", "output", "sample", "neighbourhood"] as const;
+export const TRAITS = ["selected", "output", "sample", "neighbourhood", "words"] as const;
 
 const SIDE = 280;
 const EDGE = 40;
@@ -52,7 +55,7 @@ function Stage(props: StageProps): JSX.Element {
   const { connection, subject, output, readings, target, pinned, pin, looked, look, theme } = props;
   const { seen, all, chosen } = useSamples(props);
   if (readings.ranked.length === 0 || seen === null) {
-    return <p class="liw-waiting liw-muted">Waiting for the first scores…</p>;
+    return <p class="liw-waiting liw-muted">{say(W.WAITING_FOR_THE_FIRST_SCORES)}</p>;
   }
   const fit = fitWords(seen.fit[output] ?? Number.NaN);
   const choose = (index: number | null): void => connection.set("sample", index);
@@ -60,19 +63,21 @@ function Stage(props: StageProps): JSX.Element {
   return (
     <>
       <p class="liw-lime-fit" data-low={fit.low || undefined}>
-        {fit.low && <b>Caution: </b>}
+        {fit.low && <b>{say(W.CAUTION)}</b>}
         {fit.words}
         {subject.outputs.length > 1 && (
           <span class="liw-muted">
-            {` R² of each: ${subject.outputs.map(({ text }, i) => `${text.trim()} ${number(seen.fit[i])}`).join(" · ")}`}
+            {` ${say(W.FIT_OF_EACH, { each: subject.outputs.map(({ text }, i) => `${text.trim()} ${number(seen.fit[i])}`).join(" · ") })}`}
           </span>
         )}
       </p>
       <div class="liw-lime">
-        <section aria-label="Weights">
+        <section aria-label={say(W.WEIGHTS)}>
           <h3 class="liw-lime-head">
-            Weights{" "}
-            <span class="liw-muted">{`${unitName(subject.unit)} of ${target} per piece`}</span>
+            {say(W.WEIGHTS)}{" "}
+            <span class="liw-muted">
+              {say(W.UNIT_PER_PIECE, { unit: unitName(subject.unit), target })}
+            </span>
           </h3>
           <Ranking
             subject={subject}
@@ -84,14 +89,15 @@ function Stage(props: StageProps): JSX.Element {
           />
         </section>
         {all.length > 0 ? (
-          <section aria-label="Linear model against the model">
+          <section aria-label={say(W.LINEAR_MODEL_AGAINST_THE_MODEL)}>
             <h3 class="liw-lime-head">
-              {all.length} masked texts <span class="liw-muted">linear model against model</span>
+              {say(W.N_MASKED_TEXTS, { n: all.length })}{" "}
+              <span class="liw-muted">{say(W.LINEAR_MODEL_AGAINST_MODEL)}</span>
             </h3>
             <Scatter all={all} chosen={chosen} theme={theme} onChoose={choose} />
           </section>
         ) : (
-          <p class="liw-muted">The masked texts were not kept with this result.</p>
+          <p class="liw-muted">{say(W.MASKED_TEXTS_NOT_KEPT)}</p>
         )}
       </div>
       <PinnedLine subject={subject} output={output} readings={readings} index={looked ?? pinned} />
@@ -99,7 +105,12 @@ function Stage(props: StageProps): JSX.Element {
         {sample && (
           <>
             <p class="liw-muted">
-              {`Masked text ${sample.index + 1}: the model says ${number(sample.said)}, the linear model ${number(sample.predicted)}; proximity ${sample.proximity.toFixed(2)}`}
+              {say(W.MASKED_TEXT_SAYS, {
+                n: sample.index + 1,
+                said: number(sample.said),
+                predicted: number(sample.predicted),
+                proximity: sample.proximity.toFixed(2),
+              })}
             </p>
             <MaskedText seen={seen} subject={subject} sample={sample.index} />
           </>
@@ -107,8 +118,13 @@ function Stage(props: StageProps): JSX.Element {
       </div>
       <div class="liw-under">
         <p class="liw-legend">
-          {readings.anyUnsure && "Grey: 95 % interval crosses zero. "}
-          Right of zero raises {target}, left lowers it.
+          {listed(
+            [
+              say(W.RIGHT_OF_ZERO_RAISES, { target }),
+              readings.anyUnsure && say(W.GREY_CROSSES_ZERO),
+            ],
+            W.SEMICOLON,
+          )}
         </p>
         <div class="liw-toolbar">
           <CopyPicture name="lime" svg={() => barsSvg(props, canvasMeasure())} />
@@ -166,7 +182,7 @@ function Scatter({ all, chosen, theme, onChoose }: ScatterProps): JSX.Element {
     canvas.current.width = canvas.current.height = SIDE * ratio;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     draw(context, all, place, ends, theme, at ?? chosen);
-  }, [all, theme, at, chosen]);
+  }, [all, theme, at, chosen, language()]);
   const near = (x: number, y: number): number | null => {
     let [best, nearest] = [null as number | null, REACH];
     for (const { index, said, predicted } of all) {
@@ -187,7 +203,9 @@ function Scatter({ all, chosen, theme, onChoose }: ScatterProps): JSX.Element {
       class="liw-lime-scatter"
       tabIndex={0}
       role="application"
-      aria-label={`${all.length} masked texts; arrows go from near to far, Escape leaves`}
+      aria-label={say(W.SCATTER_KEYS, {
+        n: all.length,
+      })}
       data-lm-suppress-shortcuts="true"
       style={{ width: `${SIDE}px`, height: `${SIDE}px` }}
       onPointerMove={(event) => setAt(near(event.offsetX, event.offsetY))}
@@ -202,7 +220,7 @@ function Scatter({ all, chosen, theme, onChoose }: ScatterProps): JSX.Element {
         else if (step === undefined) return;
         else {
           const from = chosen === null ? -1 : order.indexOf(chosen);
-          onChoose(order[Math.max(0, Math.min(order.length - 1, from + step))] ?? null);
+          onChoose(order[clamp(from + step, 0, order.length - 1)] ?? null);
         }
         event.preventDefault();
         event.stopPropagation();
@@ -237,11 +255,11 @@ function draw(
   context.textAlign = "right";
   context.fillText(number(high), SIDE - 6, SIDE - 18);
   context.textAlign = "center";
-  context.fillText("model says →", (SIDE + EDGE) / 2, SIDE - 18);
+  context.fillText(say(W.MODEL_SAYS), (SIDE + EDGE) / 2, SIDE - 18);
   context.save();
   context.translate(14, (SIDE - EDGE) / 2);
   context.rotate(-Math.PI / 2);
-  context.fillText("linear model says →", 0, 0);
+  context.fillText(say(W.LINEAR_MODEL_SAYS), 0, 0);
   context.restore();
   const dot = ({ said, predicted }: Sample, radius: number): void => {
     context.beginPath();
@@ -282,18 +300,18 @@ function Masked(props: StageProps): JSX.Element | null {
   const decimals = decimalsFor(Math.max(...all.slice(0, 200).map(({ said }) => Math.abs(said))));
   const heads: [Column, string][] = [
     ["index", "#"],
-    ["said", "model"],
-    ["predicted", "linear model"],
-    ["proximity", "proximity"],
-    ["off", "off"],
+    ["said", say(W.MODEL)],
+    ["predicted", say(W.LINEAR_MODEL)],
+    ["proximity", say(W.PROXIMITY)],
+    ["off", say(W.OFF)],
   ];
   const pages = Math.ceil(order.length / PAGE);
   return (
-    <Fold title={`Masked texts (${all.length})`}>
+    <Fold title={say(W.MASKED_TEXTS_N, { n: all.length })}>
       <div class="liw-fold-body">
         {/* biome-ignore lint/a11y/useSemanticElements: no fieldset, it only scrolls */}
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable */}
-        <div class="liw-table-box" role="group" aria-label="Masked texts" tabIndex={0}>
+        <div class="liw-table-box" role="group" aria-label={say(W.MASKED_TEXTS)} tabIndex={0}>
           <table class="liw-table">
             <thead>
               <tr>
@@ -317,7 +335,7 @@ function Masked(props: StageProps): JSX.Element | null {
                     </button>
                   </th>
                 ))}
-                <th scope="col">text</th>
+                <th scope="col">{say(W.TEXT)}</th>
               </tr>
             </thead>
             <tbody>
@@ -354,19 +372,19 @@ function Masked(props: StageProps): JSX.Element | null {
             disabled={page === 0}
             onClick={() => setPage(page - 1)}
           >
-            Previous
+            {say(W.PREVIOUS)}
           </button>
-          <span class="liw-muted">{`${page + 1} of ${pages}`}</span>
+          <span class="liw-muted">{say(W.AT_OF_N, { at: page + 1, n: pages })}</span>
           <button
             type="button"
             class="liw-button"
             disabled={page >= pages - 1}
             onClick={() => setPage(page + 1)}
           >
-            Next
+            {say(W.NEXT)}
           </button>
           <CopyButton
-            label="Copy CSV"
+            label={say(W.COPY_CSV)}
             file="neighbourhood.csv"
             make={() => samplesCsv(subject, seen, all)}
           />

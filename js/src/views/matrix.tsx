@@ -2,6 +2,7 @@
 
 import type { JSX, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { clamp } from "../clamp";
 import { css, PALETTES, type Theme } from "../colour";
 import { visible } from "../format";
 import {
@@ -15,7 +16,9 @@ import {
   zoomed,
 } from "../matrix";
 import type { Subject } from "../protocol.gen";
+import { say } from "../say";
 import type { Row } from "../store";
+import * as W from "../words";
 
 const NAMES = 96;
 const HEADS = 64;
@@ -119,8 +122,8 @@ export function Matrix(props: Props): JSX.Element {
     };
     const step = to[event.key];
     if (step !== undefined) {
-      const input = Math.max(0, Math.min(size.columns - 1, at.input + step[0]));
-      const output = Math.max(0, Math.min(size.rows - 1, at.output + step[1]));
+      const input = clamp(at.input + step[0], 0, size.columns - 1);
+      const output = clamp(at.output + step[1], 0, size.rows - 1);
       look({ output, input });
       setSeen(showing(seen, input, output, size));
     } else if (event.key === "Enter" || event.key === " ") onPick(at);
@@ -150,7 +153,7 @@ export function Matrix(props: Props): JSX.Element {
           ref={canvas}
           tabIndex={0}
           role="application"
-          aria-label={`${size.rows} outputs by ${size.columns} inputs; arrows move, Enter picks, + and - zoom`}
+          aria-label={say(W.MATRIX_KEYS, { outputs: size.rows, inputs: size.columns })}
           data-lm-suppress-shortcuts="true"
           data-zoomed={!isWhole || undefined}
           style={{ width: `${width}px`, height: `${height}px` }}
@@ -170,10 +173,10 @@ export function Matrix(props: Props): JSX.Element {
         />
       </div>
       <div class="liw-matrix-under">
-        <p class="liw-muted">Click picks a row, drag pans, Ctrl + wheel zooms.</p>
+        <p class="liw-muted">{say(W.MATRIX_MOUSE)}</p>
         <div class="liw-toolbar">
-          {tool("Zoom in", "+", STEP)}
-          {tool("Zoom out", "−", 1 / STEP)}
+          {tool(say(W.ZOOM_IN), "+", STEP)}
+          {tool(say(W.ZOOM_OUT), "−", 1 / STEP)}
         </div>
       </div>
     </div>

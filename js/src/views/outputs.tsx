@@ -4,6 +4,8 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { visible } from "../format";
 import type { TokenInfo } from "../protocol.gen";
+import { say } from "../say";
+import * as W from "../words";
 
 export interface OutputsProps {
   readonly outputs: readonly TokenInfo[];
@@ -18,7 +20,7 @@ export function Outputs({ outputs, shown, known, onShow }: OutputsProps): JSX.El
   if (outputs.length < 2) return null;
   return (
     <fieldset class="liw-outputs" data-lm-suppress-shortcuts="true">
-      <legend>Output</legend>
+      <legend>{say(W.OUTPUT)}</legend>
       {outputs.map((token, output) => (
         <label key={token.position} class="liw-output" data-known={known(output)}>
           <input

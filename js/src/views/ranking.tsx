@@ -5,6 +5,8 @@ import { useState } from "preact/hooks";
 import { aligned, decimalsFor, visible } from "../format";
 import type { Subject } from "../protocol.gen";
 import type { Reading, Readings } from "../readings";
+import { say } from "../say";
+import * as W from "../words";
 
 const FIRST = 12;
 
@@ -48,7 +50,9 @@ export function Ranking(props: Props): JSX.Element {
       </ol>
       {readings.ranked.length > FIRST && (
         <button type="button" class="liw-button" onClick={() => setAll(!all)}>
-          {all ? `Show the first ${FIRST}` : `Show all ${readings.ranked.length}`}
+          {all
+            ? say(W.SHOW_THE_FIRST_N, { n: FIRST })
+            : say(W.SHOW_ALL_N, { n: readings.ranked.length })}
         </button>
       )}
     </div>

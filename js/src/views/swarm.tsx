@@ -2,11 +2,14 @@
 
 import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { clamp } from "../clamp";
 import type { Collection, Group } from "../collection";
 import { css, over, PALETTES, type Rgb, type Theme } from "../colour";
 import { magnitude, signed, unitName } from "../format";
+import { say } from "../say";
 import { type Dots, dotAt, reachOf, swarm } from "../swarm";
 import { ticks } from "../waterfall";
+import * as W from "../words";
 
 export const ROW = 34;
 export const NAMES = 132;
@@ -89,7 +92,7 @@ export function Swarm(props: Props): JSX.Element {
     };
     /** The dot of another row that is nearest in x. */
     const across = (to: number): Place => {
-      const next = Math.max(0, Math.min(rows.length - 1, to));
+      const next = clamp(to, 0, rows.length - 1);
       const from = dots[row]?.x[dot] ?? 0;
       const own = dots[next]?.x ?? new Float32Array();
       let nearest = 0;
@@ -117,7 +120,9 @@ export function Swarm(props: Props): JSX.Element {
           ref={marks}
           tabIndex={0}
           role="application"
-          aria-label={`${rows.length} rows of dots, a dot a text; arrows move, Enter shows the text`}
+          aria-label={say(W.DOTS_KEYS, {
+            n: rows.length,
+          })}
           data-lm-suppress-shortcuts="true"
           style={{ height: `${height}px` }}
           onPointerMove={(event) => {
@@ -183,13 +188,20 @@ function words({ row, dot }: Place, { rows, data, output, target }: Props): stri
   const text = group?.texts[dot] ?? 0;
   const value = group?.values?.[dot];
   const count = group?.counts[dot] ?? 1;
-  const times = count > 1 ? ` ${count} times` : "";
-  const how = value === undefined ? times : ` ${Number.isInteger(value) ? value : number(value)}`;
   const unit = unitName(data.unit);
+  const place = { name: group?.name ?? "", n: text + 1 };
+  const said = number(saidOf(data, output)[text]);
   return [
-    `“${group?.name}”${how} in text ${text + 1}`,
+    value !== undefined
+      ? say(W.NAMED_VALUE_IN_TEXT, {
+          ...place,
+          value: Number.isInteger(value) ? value : number(value),
+        })
+      : count > 1
+        ? say(W.NAMED_TIMES_IN_TEXT, { ...place, count })
+        : say(W.NAMED_IN_TEXT, place),
     `${signed(group?.scores[dot] ?? Number.NaN)} ${unit}`,
-    `output for ${target}: ${number(saidOf(data, output)[text])} ${unit}`,
+    say(W.OUTPUT_FOR, { target, said, unit }),
   ];
 }
 

@@ -6,6 +6,8 @@ import { tableCsv } from "../csv";
 import { aligned, decimalsFor, percent, unitName, visible } from "../format";
 import type { Subject } from "../protocol.gen";
 import { isAbsent, type Reading, type Readings } from "../readings";
+import { say } from "../say";
+import * as W from "../words";
 import { CopyButton } from "./copy";
 
 type Column = "index" | "token" | "score" | "margin" | "share" | "rank";
@@ -25,11 +27,11 @@ export function TableTwin({ subject, readings }: Props): JSX.Element {
   const decimals = decimalsFor(readings.largest);
   const heads: [Column, string][] = [
     ["index", "#"],
-    ["token", "token"],
+    ["token", say(W.TOKEN)],
     ["score", unitName(subject.unit)],
     ["margin", "± 95 %"],
-    ["share", "share"],
-    ["rank", "rank"],
+    ["share", say(W.SHARE)],
+    ["rank", say(W.RANK)],
   ];
   const sortBy = (next: Column): void => {
     setDown(next === column ? !down : next === "score" || next === "share" || next === "margin");
@@ -39,7 +41,7 @@ export function TableTwin({ subject, readings }: Props): JSX.Element {
     <div class="liw-fold-body">
       {/* biome-ignore lint/a11y/useSemanticElements: no fieldset, it only scrolls */}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable */}
-      <div class="liw-table-box" role="group" aria-label="Scores of all tokens" tabIndex={0}>
+      <div class="liw-table-box" role="group" aria-label={say(W.SCORES_OF_ALL_TOKENS)} tabIndex={0}>
         <table class="liw-table">
           <thead>
             <tr>
@@ -57,7 +59,7 @@ export function TableTwin({ subject, readings }: Props): JSX.Element {
                 </th>
               ))}
               <th scope="col" data-column="note">
-                note
+                {say(W.NOTE)}
               </th>
             </tr>
           </thead>
@@ -78,15 +80,19 @@ export function TableTwin({ subject, readings }: Props): JSX.Element {
           </tbody>
         </table>
       </div>
-      <CopyButton label="Copy CSV" file="scores.csv" make={() => tableCsv(subject, readings)} />
+      <CopyButton
+        label={say(W.COPY_CSV)}
+        file="scores.csv"
+        make={() => tableCsv(subject, readings)}
+      />
     </div>
   );
 }
 
 function note(reading: Reading, subject: Subject): string {
   const token = subject.inputs[reading.index];
-  if (isAbsent(reading)) return token?.special ? "special" : "absent";
-  return reading.unsure ? "interval crosses zero" : "";
+  if (isAbsent(reading)) return token?.special ? say(W.SPECIAL) : say(W.ABSENT);
+  return reading.unsure ? say(W.INTERVAL_CROSSES_ZERO) : "";
 }
 
 function sorted(all: readonly Reading[], subject: Subject, column: Column, down: boolean) {

@@ -2,11 +2,14 @@
 
 import { Component, type ComponentChildren, type JSX, type TargetedKeyboardEvent } from "preact";
 import { useMemo } from "preact/hooks";
+import { clamp } from "../clamp";
 import { position } from "../colour";
 import { visible } from "../format";
 import { lines, splitLead, turns } from "../pieces";
 import type { Subject, TokenInfo } from "../protocol.gen";
 import { isAbsent, type Readings, sentence } from "../readings";
+import { language, say } from "../say";
+import * as W from "../words";
 
 /** A token that turns the direction of text around does so for itself only. */
 const BIDI_CONTROLS = /[\u202a-\u202e\u2066-\u2069]/;
@@ -98,7 +101,7 @@ export function TokenText(props: Props): JSX.Element {
         const reading = readings.all[i];
         return reading === undefined ? "" : sentence(token, reading, subject, output);
       }),
-    [subject, readings, output, props.labels],
+    [subject, readings, output, props.labels, language()],
   );
   const chat = groups.some((turn) => turn.role !== null);
 
@@ -124,7 +127,10 @@ export function TokenText(props: Props): JSX.Element {
     <div
       class={chat ? "liw-text liw-chat" : "liw-text"}
       role="listbox"
-      aria-label={`${props.name ?? "Prompt"}, ${subject.inputs.length} tokens`}
+      aria-label={say(W.NAME_N_TOKENS, {
+        name: props.name ?? say(W.PROMPT),
+        n: subject.inputs.length,
+      })}
       aria-multiselectable={props.span !== undefined}
       dir="auto"
       data-lm-suppress-shortcuts="true"
@@ -145,7 +151,12 @@ export function TokenText(props: Props): JSX.Element {
         if (turn.role === null) return marks;
         return (
           // biome-ignore lint/a11y/useSemanticElements: a fieldset cannot stand in a listbox
-          <div class="liw-turn" role="group" aria-label={`${turn.role} turn`} key={turn.first}>
+          <div
+            class="liw-turn"
+            role="group"
+            aria-label={say(W.ROLE_TURN, { role: turn.role })}
+            key={turn.first}
+          >
             <span class="liw-role" aria-hidden="true">
               {turn.role}
             </span>
@@ -186,7 +197,7 @@ function onKey(event: TargetedKeyboardEvent<HTMLElement>, props: Props): void {
   };
   const move = moves[event.key];
   if (move !== undefined) {
-    const next = Math.max(0, Math.min(last, move()));
+    const next = clamp(move(), 0, last);
     tokenElement(event.currentTarget, next)?.focus();
   } else if (event.key === "Enter" || event.key === " ") {
     props.onPin(index === props.selected ? null : index, event.shiftKey);

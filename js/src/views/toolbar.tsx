@@ -3,6 +3,8 @@
 import type { JSX } from "preact";
 import { magnitude } from "../format";
 import { canvasMeasure, type PictureState, pictureSvg } from "../picture";
+import { say } from "../say";
+import * as W from "../words";
 import { CopyPicture } from "./copy";
 
 interface Props {
@@ -22,15 +24,15 @@ export function Toolbar({ fixed, suggestion, onLimit, picture }: Props): JSX.Ele
         type="button"
         class="liw-button"
         aria-pressed={fixed !== null}
-        title="Keep one colour scale, so that outputs can be compared"
+        title={say(W.FIXED_SCALE_HELP)}
         onClick={() => onLimit(fixed === null ? rounded(suggestion) : null)}
       >
-        Fixed scale
+        {say(W.FIXED_SCALE)}
       </button>
       {fixed !== null && (
         <label class="liw-limit">
           <span aria-hidden="true">±</span>
-          <span class="liw-hidden">Colour limit</span>
+          <span class="liw-hidden">{say(W.COLOUR_LIMIT)}</span>
           <input
             type="number"
             min="0"

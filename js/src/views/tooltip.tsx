@@ -2,9 +2,12 @@
 
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { clamp } from "../clamp";
 import { magnitude, percent, signed, unitName, visible } from "../format";
 import type { Subject } from "../protocol.gen";
 import { effect, isAbsent, type Reading, type Readings, targetName } from "../readings";
+import { say } from "../say";
+import * as W from "../words";
 import { tokenElement } from "./tokens";
 
 const GAP = 7;
@@ -28,7 +31,7 @@ export function Tooltip(props: Props): JSX.Element | null {
     if (!tip || !stage || rect === undefined) return;
     const box = stage.getBoundingClientRect();
     const centre = (rect.left + rect.right) / 2 - box.left - tip.offsetWidth / 2;
-    const left = Math.max(0, Math.min(box.width - tip.offsetWidth, centre));
+    const left = clamp(centre, 0, box.width - tip.offsetWidth);
     tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(rect.bottom - box.top + GAP)}px)`;
   });
 
@@ -45,8 +48,8 @@ export function Tooltip(props: Props): JSX.Element | null {
       <div class="liw-tip-note">
         {isAbsent(reading)
           ? token.special
-            ? "special token, never switched off"
-            : "no score yet"
+            ? say(W.SPECIAL_TOKEN)
+            : say(W.NO_SCORE_YET)
           : note(reading, props)}
       </div>
     </div>
@@ -59,9 +62,7 @@ export function PinnedLine(props: Omit<Props, "index"> & { index: number | null 
   const token = index === null ? undefined : subject.inputs[index];
   const reading = index === null ? undefined : readings.all[index];
   if (token === undefined || reading === undefined) {
-    return (
-      <p class="liw-pinned liw-muted">Point at a token for its value; click or Enter pins it.</p>
-    );
+    return <p class="liw-pinned liw-muted">{say(W.POINT_AT_A_TOKEN)}</p>;
   }
   return (
     <p class="liw-pinned">
@@ -85,10 +86,14 @@ function Value({ reading, subject }: { reading: Reading; subject: Subject }): JS
 }
 
 function note(reading: Reading, { subject, output, readings }: Omit<Props, "index">): string {
-  const rank = `rank ${reading.rank} of ${readings.ranked.length}`;
-  const whole = subject.unit === "score" ? "scores" : "effects";
-  const said = effect(reading, subject, targetName(subject, output));
-  return `${said} · ${rank} · ${percent(reading.share)} of all ${whole}`;
+  const share = percent(reading.share);
+  return [
+    effect(reading, subject, targetName(subject, output)),
+    say(W.RANK_OF, { rank: reading.rank, count: readings.ranked.length }),
+    subject.unit === "score"
+      ? say(W.SHARE_OF_ALL_SCORES, { share })
+      : say(W.SHARE_OF_ALL_EFFECTS, { share }),
+  ].join(" · ");
 }
 
 function PinIcon(): JSX.Element {

@@ -2,13 +2,16 @@
 
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { clamp } from "../clamp";
 import type { Connection } from "../connect";
 import { MINUS, magnitude, ordinal, signed, unitName, visible } from "../format";
 import { canvasMeasure } from "../picture";
 import type { Subject } from "../protocol.gen";
 import { effect } from "../readings";
+import { listed, say } from "../say";
 import { place, type Step, type Waterfall, waterfall } from "../waterfall";
 import { waterfallSvg } from "../waterfall_picture";
+import * as W from "../words";
 import { CopyPicture } from "./copy";
 import { Frame, type StageProps } from "./frame";
 import { Outputs } from "./outputs";
@@ -16,7 +19,7 @@ import { TableTwin } from "./table";
 import { PinnedLine } from "./tooltip";
 
 /** The two-way traits of the widget. */
-export const TRAITS = ["selected", "output"] as const;
+export const TRAITS = ["selected", "output", "words"] as const;
 
 const SHOWN = 9;
 
@@ -30,7 +33,7 @@ function Stage(props: StageProps): JSX.Element {
   const base = state.totals?.base[output] ?? Number.NaN;
   const said = state.totals?.output[output] ?? Number.NaN;
   if (readings.ranked.length === 0 || Number.isNaN(base) || Number.isNaN(said)) {
-    return <p class="liw-waiting liw-muted">Waiting for the first scores…</p>;
+    return <p class="liw-waiting liw-muted">{say(W.WAITING_FOR_THE_FIRST_SCORES)}</p>;
   }
   const shape = waterfall(readings, base, said, all ? readings.ranked.length : SHOWN);
   const picture = (): string =>
@@ -39,8 +42,11 @@ function Stage(props: StageProps): JSX.Element {
     <>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: what is shown on hover is on focus, too */}
       <div class="liw-wf" onMouseLeave={() => props.look(null)}>
-        <Scale shape={shape} label={`${unitName(subject.unit)} of ${target}`} />
-        <End label="Text as it is" value={said} shape={shape} />
+        <Scale
+          shape={shape}
+          label={say(W.UNIT_OF_TARGET, { unit: unitName(subject.unit), target })}
+        />
+        <End label={say(W.TEXT_AS_IT_IS)} value={said} shape={shape} />
         <Steps
           {...props}
           shape={shape}
@@ -49,16 +55,16 @@ function Stage(props: StageProps): JSX.Element {
           onLook={props.look}
           onPin={(index) => pin(index === pinned ? null : index)}
         />
-        <End label="All switched off" value={base} shape={shape} />
+        <End label={say(W.ALL_SWITCHED_OFF)} value={base} shape={shape} />
       </div>
       <PinnedLine subject={subject} output={output} readings={readings} index={looked ?? pinned} />
       <div class="liw-under">
         <p class="liw-muted liw-wf-key">
-          <span class="liw-wf-swatch" data-kind="lowers" /> lowers
-          <span class="liw-wf-swatch" data-kind="raises" /> raises
+          <span class="liw-wf-swatch" data-kind="lowers" /> {say(W.LOWERS)}
+          <span class="liw-wf-swatch" data-kind="raises" /> {say(W.RAISES)}
           {readings.anyUnsure && (
             <>
-              <span class="liw-wf-swatch" data-kind="unsure" /> 95 % interval crosses zero
+              <span class="liw-wf-swatch" data-kind="unsure" /> {say(W.CROSSES_ZERO)}
             </>
           )}
         </p>
@@ -133,7 +139,7 @@ function Steps(props: StepsProps): JSX.Element {
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: stops - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    list.current?.querySelectorAll("button")[Math.max(0, Math.min(stops - 1, to))]?.focus();
+    list.current?.querySelectorAll("button")[clamp(to, 0, stops - 1)]?.focus();
   };
   return (
     <ol class="liw-wf-steps" ref={list} onKeyDown={move}>
@@ -198,7 +204,7 @@ function Steps(props: StepsProps): JSX.Element {
             onFocus={() => setCursor(stops - 1)}
             onClick={props.onAll}
           >
-            <span class="liw-wf-name">{`Only the largest ${SHOWN}`}</span>
+            <span class="liw-wf-name">{say(W.ONLY_THE_LARGEST, { n: SHOWN })}</span>
           </button>
         </li>
       )}
@@ -243,12 +249,17 @@ function kindOf({ kind, from, to, unsure }: Step): string {
 /** What stands before a bar. */
 export function nameOf({ kind, index, count }: Step, subject: Subject): string {
   if (kind === "piece") return visible(subject.inputs[index]?.text ?? "");
-  return kind === "others" ? `${count} other pieces` : "not explained";
+  return kind === "others" ? say(W.N_OTHER_PIECES, { n: count }) : say(W.NOT_EXPLAINED);
 }
 
 /** What a screen reader is told beside the name and the value. */
 function more({ kind, index }: Step, { subject, readings, target }: StageProps): string {
   const reading = readings.all[index];
-  if (reading) return `, ${ordinal(index + 1)} token, ${effect(reading, subject, target)}`;
-  return kind === "others" ? ", together; show them" : "";
+  const nth = ordinal(index + 1);
+  const told = reading
+    ? listed([say(W.NTH_TOKEN, { nth }), effect(reading, subject, target)], W.COMMA)
+    : kind === "others"
+      ? say(W.TOGETHER_SHOW_THEM)
+      : "";
+  return told && say(W.COMMA) + told;
 }

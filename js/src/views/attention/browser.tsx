@@ -11,6 +11,8 @@ import { SCALES, scaleOf } from "../../attention/ramp";
 import { type HeadAt, ranked, SCORES } from "../../attention/ranking";
 import type { Theme } from "../../colour";
 import type { ErrorInfo, Fact } from "../../protocol.gen";
+import { language, say, speak } from "../../say";
+import * as W from "../../words";
 import { Fold } from "../fold";
 import { Caution, Facts, Failure } from "../footer";
 import { Choice, type Pin } from "./controls";
@@ -25,21 +27,23 @@ export function AttentionBrowserView({ board }: { board: Board }): JSX.Element {
   useEffect(() => (root.current ? board.watch(root.current) : undefined), [board]);
   const stacks = board.stacks();
   const shown = stacks.find(({ name }) => name === board.get("stack")) ?? stacks[0];
+  speak(board.get("words"));
   return (
-    <div class="liw liw-heads" ref={root} data-theme={theme} style={{ colorScheme: theme }}>
+    <div
+      class="liw liw-heads"
+      ref={root}
+      lang={language()}
+      data-theme={theme}
+      style={{ colorScheme: theme }}
+    >
       {shown === undefined ? (
-        <p class="liw-waiting liw-muted">There is nothing to show.</p>
+        <p class="liw-waiting liw-muted">{say(W.THERE_IS_NOTHING_TO_SHOW)}</p>
       ) : (
         <Browser board={board} stacks={stacks} stack={shown} theme={theme} />
       )}
     </div>
   );
 }
-
-const BUSY =
-  "The kernel does not answer: it is busy with a cell, or gone. What is asked for comes when it is free.";
-const GONE =
-  "The kernel is gone: it was restarted, or this notebook was opened without it. What is drawn stays; run the cell for the rest.";
 
 interface Props {
   readonly board: Board;
@@ -70,20 +74,20 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
   return (
     <>
       <div class="liw-head">
-        <p class="liw-eyebrow">Attention weights</p>
+        <p class="liw-eyebrow">{say(W.ATTENTION_WEIGHTS)}</p>
         <h2 class="liw-title">{title(stack)}</h2>
         <Caution text={subject?.caution ?? ""} />
       </div>
       {board.hearing !== "well" && (
         <p class="liw-heads-problem" role="alert">
-          {board.hearing === "busy" ? BUSY : GONE}
+          {say(board.hearing === "busy" ? W.KERNEL_SILENT : W.KERNEL_LOST)}
         </p>
       )}
       {failure?.message && <Failure error={{ name: "", ...failure } as ErrorInfo} />}
       <div class="liw-toolbar liw-heads-bar-top">
         {stacks.length > 1 && (
           <Choice
-            label="Stack"
+            label={say(W.STACK)}
             value={stack.name}
             options={stacks.map(({ name, title }) => [name, title])}
             onChoose={(name) =>
@@ -99,20 +103,20 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
           />
         )}
         <Choice
-          label="Order"
+          label={say(W.ORDER)}
           value={sort}
           options={[
-            ["", "place in the model"],
-            ...Object.entries(SCORES).map(([name, [said]]): [string, string] => [
+            ["", say(W.PLACE_IN_THE_MODEL)],
+            ...Object.entries(SCORES).map(([name, [score]]): [string, string] => [
               name,
-              `${said.toLowerCase()} score`,
+              say(W.SCORE_OF, { score: say(score) }),
             ]),
           ]}
           onChoose={(name) => board.set({ sort: name, least: 0 })}
         />
         {sort !== "" && (
           <label class="liw-heads-choice">
-            at least
+            {say(W.AT_LEAST)}
             <input
               type="number"
               step="any"
@@ -122,13 +126,13 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
                 board.set({ least: Math.max(0, currentTarget.valueAsNumber || 0) })
               }
             />
-            <span class="liw-muted">{bySort} heads</span>
+            <span class="liw-muted">{say(W.N_HEADS, { n: bySort })}</span>
           </label>
         )}
         <Choice
-          label="Colours"
+          label={say(W.COLOURS)}
           value={scale}
-          options={Object.entries(SCALES)}
+          options={Object.entries(SCALES).map(([name, scale]) => [name, say(scale)])}
           onChoose={(name) => board.set({ scale: name })}
         />
         <Standing drawn={drawn} lost={board.hearing === "gone"} />
@@ -160,7 +164,7 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
         <Facts facts={[...stack.facts, ...kept(board, stack)]} />
       </div>
       <div class="liw-folds">
-        <Fold title="Table of heads">
+        <Fold title={say(W.TABLE_OF_HEADS)}>
           <HeadTable drawn={drawn} stack={stack} onOpen={show} />
         </Fold>
       </div>
@@ -170,8 +174,10 @@ function Browser({ board, stacks, stack, theme }: Props): JSX.Element {
 
 function title(stack: Stack): string {
   const { layers, heads } = stack;
-  const of = stack.title === "self-attention" ? "" : ` of the ${stack.title}`;
-  return `Where ${layers * heads} heads${of} look`;
+  const n = layers * heads;
+  return stack.name === "self"
+    ? say(W.WHERE_N_HEADS_LOOK, { n })
+    : say(W.WHERE_STACK_HEADS_LOOK, { n, stack: stack.title });
 }
 
 /** What a page keeps of a stack's heads, as far as the overview tells. */
@@ -206,10 +212,11 @@ function kept(board: Board, stack: Stack): Fact[] {
   const own = keptOf(board, stack);
   const facts: Fact[] = [];
   if (own?.error_max) {
-    const value = `weights within ${own.error_max.toPrecision(2)} of exact`;
-    facts.push({ label: "in this file", value, level: own.error_max > 0.02 ? "warn" : "plain" });
+    const value = say(W.WITHIN_EXACT, { error: own.error_max.toPrecision(2) });
+    const level = own.error_max > 0.02 ? "warn" : "plain";
+    facts.push({ label: say(W.IN_THIS_FILE), value, level });
   }
-  if (own?.left_out) facts.push({ label: "left out", value: own.left_out, level: "warn" });
+  if (own?.left_out) facts.push({ label: say(W.LEFT_OUT), value: own.left_out, level: "warn" });
   return facts;
 }
 
@@ -224,12 +231,17 @@ function Standing({ drawn, lost }: StandingProps): JSX.Element | null {
   if (drawn === null || exact === pictures.length) return null;
   const some = pictures.filter((picture) => picture !== null).length;
   const over = lost || (drawn.status !== "running" && drawn.status !== "queued");
-  const words = some < pictures.length ? `drawing layer ${some + 1}` : `sampled; exact ${exact}`;
+  const n = pictures.length;
   return (
     <span class="liw-muted liw-heads-small" role="status">
       {over
-        ? `Stopped: ${exact} of ${pictures.length} layers are exact, the others sampled or not drawn.`
-        : `${words} of ${pictures.length}`}
+        ? say(W.DRAWING_STOPPED, {
+            exact,
+            n,
+          })
+        : some < n
+          ? say(W.DRAWING_LAYER, { at: some + 1, n })
+          : say(W.SAMPLED_EXACT, { exact, n })}
     </span>
   );
 }
@@ -248,15 +260,19 @@ function Shelf({ pins, first, open, onOpen, onDrop }: ShelfProps): JSX.Element |
     `${layer}.${head}${stack && stack !== first ? ` ${stack}` : ""}`;
   return (
     // biome-ignore lint/a11y/useSemanticElements: a row of buttons, no fields
-    <div class="liw-toolbar liw-heads-shelf" role="group" aria-label="Pinned heads">
-      <span class="liw-muted">Pinned</span>
+    <div class="liw-toolbar liw-heads-shelf" role="group" aria-label={say(W.PINNED_HEADS)}>
+      <span class="liw-muted">{say(W.PINNED)}</span>
       {pins.map((pin) => (
         <span class="liw-heads-pin" key={String(pin)}>
           <button
             type="button"
             class="liw-button"
             aria-pressed={open(pin)}
-            aria-label={`${name(pin)}: open layer ${pin[0]}, head ${pin[1]}`}
+            aria-label={say(W.OPEN_PINNED, {
+              name: name(pin),
+              layer: pin[0],
+              head: pin[1],
+            })}
             onClick={() => onOpen(pin)}
           >
             {name(pin)}
@@ -264,7 +280,10 @@ function Shelf({ pins, first, open, onOpen, onDrop }: ShelfProps): JSX.Element |
           <button
             type="button"
             class="liw-button"
-            aria-label={`× Take layer ${pin[0]}, head ${pin[1]} off the shelf`}
+            aria-label={say(W.UNPIN, {
+              layer: pin[0],
+              head: pin[1],
+            })}
             onClick={() => onDrop(pin)}
           >
             ×

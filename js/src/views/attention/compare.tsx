@@ -5,6 +5,8 @@ import { useState } from "preact/hooks";
 import { axisOf } from "../../attention/axes";
 import type { Board, Ref, Stack } from "../../attention/board";
 import { type Window, whole } from "../../matrix";
+import { listed, say } from "../../say";
+import * as W from "../../words";
 import { Choice, type Pin } from "./controls";
 import { type Cell, Matrix, type MatrixProps } from "./matrix";
 import { nameOf } from "./names";
@@ -75,30 +77,30 @@ export function Compare({ stacks, head, beside, ...matrix }: CompareProps): JSX.
   return (
     <>
       <div class="liw-toolbar">
-        <span class="liw-muted">with</span>
+        <span class="liw-muted">{say(W.WITH)}</span>
         {stacks.length > 1 && (
           <Choice
-            label="Text or stack"
+            label={say(W.TEXT_OR_STACK)}
             value={other.name}
             options={stacks.map(({ name, title }) => [name, title])}
             onChoose={(name) => choose(name, Math.max(0, head.layer), Math.max(0, head.head))}
           />
         )}
         <Choice
-          label="layer"
+          label={say(W.LAYER)}
           value={String(chosen.layer)}
           options={numbers(other.layers)}
           onChoose={(value) => choose(other.name, Number(value), Math.max(0, chosen.head))}
         />
         <Choice
-          label="head"
+          label={say(W.HEAD)}
           value={String(chosen.head)}
           options={numbers(other.heads)}
           onChoose={(value) => choose(other.name, Math.max(0, chosen.layer), Number(value))}
         />
       </div>
       {beside === null ? (
-        <p class="liw-muted liw-heads-hint">Open one head to compare it.</p>
+        <p class="liw-muted liw-heads-hint">{say(W.OPEN_ONE_HEAD_TO_COMPARE_IT)}</p>
       ) : (
         <div class="liw-heads-compare">
           <figure>
@@ -106,7 +108,9 @@ export function Compare({ stacks, head, beside, ...matrix }: CompareProps): JSX.
             <Matrix {...matrix} slot="first" heads={[head]} totals={null} label={nameOf(head)} />
           </figure>
           <figure>
-            <figcaption>{`${nameOf(beside.ref)}${other === stack ? "" : `, ${other.title}`}`}</figcaption>
+            <figcaption>
+              {listed([nameOf(beside.ref), other === stack ? "" : other.title], W.COMMA)}
+            </figcaption>
             <Matrix
               {...matrix}
               stack={other}
@@ -121,18 +125,18 @@ export function Compare({ stacks, head, beside, ...matrix }: CompareProps): JSX.
           </figure>
           {alike ? (
             <figure>
-              <figcaption>First less second: orange where the first gives more</figcaption>
+              <figcaption>{say(W.FIRST_LESS_SECOND)}</figcaption>
               <Matrix
                 {...matrix}
                 slot="gap"
                 heads={[head, beside.ref]}
                 totals={null}
-                label="Difference"
+                label={say(W.DIFFERENCE)}
               />
             </figure>
           ) : (
             <p class="liw-muted liw-heads-hint">
-              {`The texts have ${rows.count} and ${rows2.count} pieces: there is no difference cell by cell. Texts of equal length, or taken together alike, have one.`}
+              {say(W.NO_DIFFERENCE, { first: rows.count, second: rows2.count })}
             </p>
           )}
         </div>

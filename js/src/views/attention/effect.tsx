@@ -4,7 +4,10 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { floats } from "../../decode";
-import { percent, signed } from "../../format";
+import { percent, signed, unitName } from "../../format";
+import type { Unit } from "../../protocol.gen";
+import { phrase, say } from "../../say";
+import * as W from "../../words";
 import { useAnswers } from "./hooks";
 
 interface Props {
@@ -19,10 +22,11 @@ export function Effect({ board, stack, head }: Props): JSX.Element | null {
   const why = stack.cannot["effect"];
   if (!board.live) return null;
   if (why) {
-    return <p class="liw-muted liw-heads-small">{`Its effect is not to be had here: ${why}`}</p>;
+    return <p class="liw-muted liw-heads-small">{say(W.NO_EFFECT_HERE, { why })}</p>;
   }
   const [before, after, topBefore, topAfter] = floats(answer?.buffers[0]);
   const said = answer?.said;
+  const unit = said?.["unit"] ?? "";
   return (
     <p class="liw-heads-effect">
       <button
@@ -31,18 +35,25 @@ export function Effect({ board, stack, head }: Props): JSX.Element | null {
         disabled={asked > 0 && !answer?.error}
         onClick={() => setAsked(asked + 1)}
       >
-        Switch it off
+        {say(W.SWITCH_IT_OFF)}
       </button>
       <span role="status">
         {answer?.error && <span class="liw-heads-problem">{answer.error.message}</span>}
         {asked > 0 && !answer?.buffers.length && !answer?.error && (said?.["progress"] ?? "…")}
         {before !== undefined && after !== undefined && (
           <>
-            <b>{`${signed(after - before)} ${UNITS[said?.["unit"] ?? ""] ?? said?.["unit"]}`}</b>
-            {` of ${said?.["target"]}: ${signed(before)} with it, ${signed(after)} without. `}
+            {phrase(W.EFFECT, {
+              change: <b>{`${signed(after - before)} ${unitName(unit as Unit) || unit}`}</b>,
+              target: said?.["target"] ?? "",
+              before: signed(before),
+              after: signed(after),
+            })}{" "}
             {said?.["before"] !== undefined && (
               <span class="liw-muted">
-                {`Likeliest: ${likely(said["before"], topBefore)}, without it ${likely(said["after"], topAfter)}.`}
+                {say(W.LIKELIEST, {
+                  before: likely(said["before"], topBefore),
+                  after: likely(said["after"], topAfter),
+                })}
               </span>
             )}
           </>
@@ -55,8 +66,3 @@ export function Effect({ board, stack, head }: Props): JSX.Element | null {
 function likely(text = "", probability = Number.NaN): string {
   return `“${text.trim()}” (${percent(probability)})`;
 }
-
-const UNITS: Readonly<Record<string, string>> = {
-  log_prob: "log-probability",
-  prob: "probability",
-};

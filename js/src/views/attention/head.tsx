@@ -5,9 +5,12 @@ import { useMemo, useState } from "preact/hooks";
 import { type Axis, axisOf, windowSize } from "../../attention/axes";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { FAINTEST, SCALES, type Scale } from "../../attention/ramp";
+import { clamp } from "../../clamp";
 import type { Theme } from "../../colour";
 import { floats } from "../../decode";
 import { showing, type Window, whole } from "../../matrix";
+import { say } from "../../say";
+import * as W from "../../words";
 import { Fold } from "../fold";
 import { asIndex } from "../frame";
 import { besideOf, Compare } from "./compare";
@@ -24,11 +27,11 @@ import { HeadText } from "./text";
 import { Why } from "./why";
 
 const MODES = [
-  ["matrix", "Matrix"],
-  ["lines", "Lines"],
-  ["text", "Text"],
-  ["compare", "Compare"],
-  ["why", "Why here"],
+  ["matrix", W.MATRIX],
+  ["lines", W.LINES],
+  ["text", W.TEXT_MODE],
+  ["compare", W.COMPARE],
+  ["why", W.WHY_HERE],
 ] as const;
 
 interface Props {
@@ -110,14 +113,14 @@ export function Head(props: Props): JSX.Element {
               aria-pressed={props.pinned}
               onClick={props.onPin}
             >
-              Pin
+              {say(W.PIN)}
             </button>
           )}
         </div>
       </div>
       {one && <Effect key={nameOf(head)} board={board} stack={stack} head={head} />}
       <div class="liw-heads-controls">
-        <div class="liw-heads-tabs" role="tablist" aria-label="How the head is shown">
+        <div class="liw-heads-tabs" role="tablist" aria-label={say(W.HOW_THE_HEAD_IS_SHOWN)}>
           {MODES.map(([name, words]) => (
             <button
               key={name}
@@ -127,7 +130,7 @@ export function Head(props: Props): JSX.Element {
               aria-selected={mode === name}
               onClick={() => board.set({ mode: name })}
             >
-              {words}
+              {say(words)}
             </button>
           ))}
         </div>
@@ -150,9 +153,7 @@ export function Head(props: Props): JSX.Element {
         sums={sums}
         pieces={pieces}
         hint={
-          mode === "text" || mode === "lines"
-            ? "Point at a token to see where it looks; click or Enter pins it, Escape lets go."
-            : "Point at a place for its tokens and weight; click or Enter pins it, Escape lets go."
+          mode === "text" || mode === "lines" ? say(W.POINT_TO_SEE_WHERE) : say(W.POINT_AT_A_PLACE)
         }
       />
       {mode === "matrix" && (
@@ -197,7 +198,7 @@ export function Head(props: Props): JSX.Element {
         <div class="liw-toolbar liw-heads-under">
           <Legend scale={scale} mode={mode} />
           <label class="liw-heads-choice">
-            hide below
+            {say(W.HIDE_BELOW)}
             <input
               type="number"
               min="0"
@@ -205,23 +206,23 @@ export function Head(props: Props): JSX.Element {
               step="0.01"
               value={least}
               onChange={({ currentTarget }) =>
-                setLeast(Math.max(0, Math.min(1, currentTarget.valueAsNumber || 0)))
+                setLeast(clamp(currentTarget.valueAsNumber || 0, 0, 1))
               }
             />
           </label>
           <Choice
-            label="Take together"
+            label={say(W.TAKE_TOGETHER)}
             value={pieces}
             options={piecesOf(stack)}
             onChoose={(name) => board.set({ pieces: name })}
           />
           {(mode === "matrix" || mode === "compare") && one && (
             <Choice
-              label="A cell shows"
+              label={say(W.A_CELL_SHOWS)}
               value={pooling}
               options={[
-                ["max", "its largest weight"],
-                ["mean", "what its queries give it on average"],
+                ["max", say(W.ITS_LARGEST_WEIGHT)],
+                ["mean", say(W.AVERAGE_OF_QUERIES)],
               ]}
               onChoose={(name) => setPooling(name as Look["pooling"])}
             />
@@ -230,7 +231,7 @@ export function Head(props: Props): JSX.Element {
       )}
       {one && (
         <div class="liw-folds">
-          <Fold title="Largest weights">
+          <Fold title={say(W.LARGEST_WEIGHTS)}>
             <Largest board={board} stack={stack} head={head} />
           </Fold>
         </div>
@@ -240,12 +241,12 @@ export function Head(props: Props): JSX.Element {
 }
 
 function piecesOf({ queries }: Stack): [string, string][] {
-  const named: [string, string][] = [["token", "nothing"]];
+  const named: [string, string][] = [["token", say(W.NOTHING)]];
   const { sentence, role } = queries.pieces;
-  if (sentence) named.push(["sentence", "sentences"]);
-  if (role) named.push(["role", "turns of the chat"]);
+  if (sentence) named.push(["sentence", say(W.SENTENCES)]);
+  if (role) named.push(["role", say(W.TURNS_OF_THE_CHAT)]);
   if (queries.tokens.length > 8) {
-    named.push(["window", `windows of ${windowSize(queries.tokens.length)} tokens`]);
+    named.push(["window", say(W.WINDOWS_OF_N_TOKENS, { n: windowSize(queries.tokens.length) })]);
   }
   return named;
 }
@@ -264,8 +265,8 @@ function Legend({ scale, mode }: { scale: Scale; mode: string }): JSX.Element {
     <span class="liw-heads-legend">
       <span>{least}</span>
       <span class="liw-heads-ramp" aria-hidden="true" />
-      <span>{`1 of a query’s attention, ${SCALES[scale]}`}</span>
-      {mode === "text" && <span>· orange: attends to it</span>}
+      <span>{say(W.LEGEND_SCALE, { scale: say(SCALES[scale]) })}</span>
+      {mode === "text" && <span>{say(W.ORANGE_ATTENDS_TO_IT)}</span>}
     </span>
   );
 }

@@ -5,6 +5,8 @@ import { useMemo, useState } from "preact/hooks";
 import type { Overview, Stack } from "../../attention/board";
 import { type HeadAt, ranked, SCORES, scoreOf } from "../../attention/ranking";
 import { magnitude } from "../../format";
+import { say } from "../../say";
+import * as W from "../../words";
 import { CopyButton } from "../copy";
 
 interface Props {
@@ -36,12 +38,12 @@ export function HeadTable({ drawn, stack, onOpen }: Props): JSX.Element {
     <div class="liw-fold-body">
       {/* biome-ignore lint/a11y/useSemanticElements: no fieldset, it only scrolls */}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable */}
-      <div class="liw-table-box" role="group" aria-label="Scores of all heads" tabIndex={0}>
+      <div class="liw-table-box" role="group" aria-label={say(W.SCORES_OF_ALL_HEADS)} tabIndex={0}>
         <table class="liw-table">
           <thead>
             <tr>
-              {head("", "layer.head")}
-              {names.map((name) => head(name, SCORES[name]?.[0].toLowerCase() ?? name))}
+              {head("", say(W.LAYER_HEAD))}
+              {names.map((name) => head(name, say(SCORES[name]?.[0] ?? name)))}
             </tr>
           </thead>
           <tbody>
@@ -61,7 +63,7 @@ export function HeadTable({ drawn, stack, onOpen }: Props): JSX.Element {
         </table>
       </div>
       <CopyButton
-        label="Copy CSV"
+        label={say(W.COPY_CSV)}
         file="heads.csv"
         make={() => new Blob([csv()], { type: "text/csv" })}
       />

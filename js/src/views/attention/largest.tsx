@@ -4,6 +4,8 @@ import type { JSX } from "preact";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { floats } from "../../decode";
 import { magnitude, visible } from "../../format";
+import { say } from "../../say";
+import * as W from "../../words";
 import { useAnswers } from "./hooks";
 
 const ROWS = 40;
@@ -25,11 +27,11 @@ export function Largest({ board, stack, head }: Props): JSX.Element {
       {answer?.error && <p class="liw-heads-problem">{answer.error.message}</p>}
       {/* biome-ignore lint/a11y/useSemanticElements: no fieldset, it only scrolls */}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable */}
-      <div class="liw-table-box" role="group" aria-label="Largest weights" tabIndex={0}>
+      <div class="liw-table-box" role="group" aria-label={say(W.LARGEST_WEIGHTS)} tabIndex={0}>
         <table class="liw-table">
           <thead>
             <tr>
-              {["weight", "attends", "#", "is attended to", "#"].map((name, i) => (
+              {[say(W.WEIGHT), say(W.ATTENDS), "#", say(W.IS_ATTENDED_TO), "#"].map((name, i) => (
                 <th key={i} scope="col">
                   {name}
                 </th>

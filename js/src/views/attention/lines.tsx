@@ -10,8 +10,11 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Axis } from "../../attention/axes";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { FAINTEST, strength, WEIGHTS } from "../../attention/ramp";
+import { clamp } from "../../clamp";
 import { css, PALETTES } from "../../colour";
 import { octets } from "../../decode";
+import { say } from "../../say";
+import * as W from "../../words";
 import { brush, fitted, useAnswers, useWidth } from "./hooks";
 import type { Cell, Look } from "./matrix";
 
@@ -123,7 +126,7 @@ export function Lines(props: Props): JSX.Element {
   const key = (event: TargetedKeyboardEvent<HTMLElement>): void => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step !== undefined) {
-      const next = Math.max(0, Math.min(rows.count - 1, (query ?? Math.floor(top / ROW)) + step));
+      const next = clamp((query ?? Math.floor(top / ROW)) + step, 0, rows.count - 1);
       onLook({ query: next, key: -1 });
     } else if (event.key === "Enter" && query !== null) onPick({ query, key: -1 });
     else if (event.key === "Escape") {
@@ -136,8 +139,8 @@ export function Lines(props: Props): JSX.Element {
   return (
     <div>
       <div class="liw-heads-ends liw-muted" aria-hidden="true">
-        <span style={{ width: `${side}px`, textAlign: "end" }}>attends</span>
-        <span style={{ width: `${side}px` }}>is attended to</span>
+        <span style={{ width: `${side}px`, textAlign: "end" }}>{say(W.ATTENDS)}</span>
+        <span style={{ width: `${side}px` }}>{say(W.IS_ATTENDED_TO)}</span>
       </div>
       <div
         class="liw-heads-scroll"
@@ -145,7 +148,10 @@ export function Lines(props: Props): JSX.Element {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and takes keys
         tabIndex={0}
         role="application"
-        aria-label={`Lines from ${rows.count} queries to ${cols.count} keys; up and down choose a query`}
+        aria-label={say(W.LINES_KEYS, {
+          rows: rows.count,
+          keys: cols.count,
+        })}
         data-lm-suppress-shortcuts="true"
         style={{ height: `${height}px` }}
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}

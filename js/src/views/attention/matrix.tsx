@@ -10,10 +10,13 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { type Axis, edgesOf, levelOf, SIDE, type Tile, tilesOf } from "../../attention/axes";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { canvasOf, difference, painted, ramp, type Scale } from "../../attention/ramp";
+import { clamp } from "../../clamp";
 import { css, PALETTES, type Theme } from "../../colour";
 import { octets } from "../../decode";
 import { panned, showing, type Window, whole, zoomed } from "../../matrix";
 import type { Want } from "../../protocol.gen";
+import { say } from "../../say";
+import * as W from "../../words";
 import { brush, fitted, useAnswers, useWidth } from "./hooks";
 
 const NAMES = 104;
@@ -140,7 +143,11 @@ export function Matrix(props: MatrixProps): JSX.Element {
       context.font = FONT;
       context.fillStyle = ink;
       context.textAlign = "center";
-      context.fillText(failed ? "not to be had" : "computing…", left + wide / 2, top + tall / 2);
+      context.fillText(
+        failed ? say(W.NOT_TO_BE_HAD) : say(W.COMPUTING),
+        left + wide / 2,
+        top + tall / 2,
+      );
     }
     context.globalAlpha = 0.25;
     context.strokeStyle = context.fillStyle = ink;
@@ -233,8 +240,8 @@ export function Matrix(props: MatrixProps): JSX.Element {
     const step = to[event.key];
     if (step !== undefined) {
       const next = {
-        key: Math.max(0, Math.min(size.columns - 1, at.key + step[0])),
-        query: Math.max(0, Math.min(size.rows - 1, at.query + step[1])),
+        key: clamp(at.key + step[0], 0, size.columns - 1),
+        query: clamp(at.query + step[1], 0, size.rows - 1),
       };
       onLook(next);
       onSeen(showing(seen, next.key, next.query, size));
@@ -263,7 +270,11 @@ export function Matrix(props: MatrixProps): JSX.Element {
           ref={canvas}
           tabIndex={0}
           role="application"
-          aria-label={`${props.label}: ${size.rows} queries by ${size.columns} keys; arrows move, Enter pins, Escape lets go, + and - zoom, 0 shows all`}
+          aria-label={say(W.HEAD_KEYS, {
+            name: props.label,
+            queries: size.rows,
+            keys: size.columns,
+          })}
           data-lm-suppress-shortcuts="true"
           data-zoomed={!isWhole || undefined}
           data-grabbed={grabbed || undefined}
@@ -289,9 +300,9 @@ export function Matrix(props: MatrixProps): JSX.Element {
           onKeyDown={key}
         />
         <div class="liw-toolbar liw-heads-zoom">
-          {tool("Zoom in", "+", () => zoom(STEP))}
-          {tool("Zoom out", "−", () => zoom(1 / STEP))}
-          {!isWhole && tool("Show all", "All", () => onSeen(whole(size)))}
+          {tool(say(W.ZOOM_IN), "+", () => zoom(STEP))}
+          {tool(say(W.ZOOM_OUT), "−", () => zoom(1 / STEP))}
+          {!isWhole && tool(say(W.SHOW_ALL), say(W.ALL), () => onSeen(whole(size)))}
         </div>
       </div>
       {failed && (
@@ -299,7 +310,9 @@ export function Matrix(props: MatrixProps): JSX.Element {
           {failed.message}
         </p>
       )}
-      {progress && <p class="liw-muted liw-heads-small">Computing: {progress}</p>}
+      {progress && (
+        <p class="liw-muted liw-heads-small">{say(W.COMPUTING_NOW, { now: progress })}</p>
+      )}
     </div>
   );
 }

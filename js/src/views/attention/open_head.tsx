@@ -4,20 +4,22 @@ import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
 import type { Board, Ref, Stack } from "../../attention/board";
 import { scaleOf } from "../../attention/ramp";
+import { say, speak } from "../../say";
+import * as W from "../../words";
 import { Choice, type Pin } from "./controls";
 import { Head } from "./head";
 import { useBoard } from "./hooks";
 
-/** Heads taken together; # stands for the layer. */
-const TOGETHER: Readonly<Record<string, string>> = {
-  "mean:layer": "Mean of layer #",
-  "max:layer": "Largest of layer #",
-  "mean:all": "Mean of all heads",
-  "max:all": "Largest of all heads",
-  "rollout:all": "Rollout of all layers",
-  "value:layer": "Weight × value norm, layer #",
-  "value:all": "Weight × value norm, all heads",
-  "gradient:all": "Weight × gradient, all heads",
+/** Heads taken together. */
+const TOGETHER = {
+  "mean:layer": W.MEAN_OF_LAYER,
+  "max:layer": W.LARGEST_OF_LAYER,
+  "mean:all": W.MEAN_OF_ALL_HEADS,
+  "max:all": W.LARGEST_OF_ALL_HEADS,
+  "rollout:all": W.ROLLOUT_OF_ALL_LAYERS,
+  "value:layer": W.VALUE_NORM_OF_LAYER,
+  "value:all": W.VALUE_NORM_OF_ALL,
+  "gradient:all": W.GRADIENT_OF_ALL,
 };
 
 export function OpenHead({ board }: { board: Board }): JSX.Element | null {
@@ -27,6 +29,7 @@ export function OpenHead({ board }: { board: Board }): JSX.Element | null {
   const stacks = board.stacks();
   const first = stacks[0];
   const stack = stacks.find(({ name }) => name === board.get("stack")) ?? first;
+  speak(board.get("words"));
   if (stack === undefined || first === undefined) return <div ref={root} />;
   const [layer = 0, head = 0] = board.get("head") as number[];
   const open: Ref = { stack: stack.index, layer, head, how: String(board.get("how") ?? "") };
@@ -50,13 +53,19 @@ export function OpenHead({ board }: { board: Board }): JSX.Element | null {
         onPin={() => board.set({ selected_heads: pinned ? others : [...pins, pin] })}
       >
         <Choice
-          label="Show"
+          label={say(W.SHOW)}
           value={head < 0 ? `${open.how}:${layer < 0 ? "all" : "layer"}` : ""}
           options={[
-            ["", `head ${last.current.layer}.${last.current.head}`],
+            ["", say(W.HEAD_SHORT, { name: `${last.current.layer}.${last.current.head}` })],
             ...Object.entries(TOGETHER)
               .filter(([how]) => offers(board, stack, how))
-              .map(([how, words]) => [how, words.replace("#", `${last.current.layer}`)] as const),
+              .map(
+                ([how, words]) =>
+                  [
+                    how,
+                    say(words as typeof W.MEAN_OF_LAYER, { layer: last.current.layer }),
+                  ] as const,
+              ),
           ]}
           onChoose={(chosen) => {
             const [how = "", of] = chosen.split(":");

@@ -5,8 +5,11 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Overview as Drawn, Picture, Stack } from "../../attention/board";
 import { canvasOf, type Lut, painted, ramp, type Scale } from "../../attention/ramp";
 import { type HeadAt, profile, ranked, SCORES, scoreOf } from "../../attention/ranking";
+import { clamp } from "../../clamp";
 import { css, PALETTES, type Theme } from "../../colour";
 import { magnitude } from "../../format";
+import { say } from "../../say";
+import * as W from "../../words";
 import { brush, useWidth } from "./hooks";
 
 const LEFT = 26;
@@ -44,9 +47,15 @@ export function Overview(props: Props): JSX.Element {
   const order = useMemo(() => ranked(drawn, stack, sort, least), [drawn, stack, sort, least]);
   const heads = sort === "" || all ? order : order.slice(0, RANKED);
   const means = useMemo(() => profile(drawn, stack, "first_token"), [drawn, stack]);
-  const profiled = means.some(Number.isFinite)
-    ? ", and below it the layer’s mean weight on the first token"
-    : "";
+  const hint =
+    sort !== ""
+      ? say(W.OVERVIEW_RANKED, {
+          score: say(SCORES[sort]?.[0] ?? ""),
+          meaning: say(SCORES[sort]?.[1] ?? ""),
+        })
+      : means.some(Number.isFinite)
+        ? say(W.OVERVIEW_WITH_PROFILE)
+        : say(W.OVERVIEW_PLAIN);
   const grid = layOut(stack, width, sort !== "", heads.length);
   const placeOf = (n: number): [x: number, y: number] => {
     const { layer, head } = heads[n] as HeadAt;
@@ -114,7 +123,7 @@ export function Overview(props: Props): JSX.Element {
       0,
       heads.findIndex((one) => same(one, at ?? open)),
     );
-    const next = heads[Math.max(0, Math.min(heads.length - 1, from + by))];
+    const next = heads[clamp(from + by, 0, heads.length - 1)];
     if (next) setAt(next);
   };
   const key = (event: TargetedKeyboardEvent<HTMLCanvasElement>): void => {
@@ -147,7 +156,10 @@ export function Overview(props: Props): JSX.Element {
           ref={canvas}
           tabIndex={0}
           role="application"
-          aria-label={`${stack.layers} layers by ${stack.heads} heads; arrows move, Enter opens, p pins`}
+          aria-label={say(W.OVERVIEW_KEYS, {
+            layers: stack.layers,
+            heads: stack.heads,
+          })}
           data-lm-suppress-shortcuts="true"
           data-drawn={drawn?.pictures.filter((one) => one !== null).length ?? 0}
           data-exact={drawn?.pictures.filter((one) => one?.stage === 2).length ?? 0}
@@ -170,19 +182,17 @@ export function Overview(props: Props): JSX.Element {
             gone={props.absent.has(at.layer * stack.heads + at.head)}
           />
         ) : (
-          <span class="liw-muted">
-            {sort === ""
-              ? `A column a layer${profiled}. Point at a head for its scores; click opens it.`
-              : `${SCORES[sort]?.[0]}: ${SCORES[sort]?.[1]}. Point at a head for its scores; click opens it.`}
-          </span>
+          <span class="liw-muted">{hint}</span>
         )}
       </p>
       {sort !== "" && (
         <p class="liw-muted liw-heads-small">
-          {hidden > 0 ? `${hidden} heads score less than ${magnitude(least)}. ` : ""}
+          {hidden > 0 && say(W.HEADS_BELOW, { n: hidden, least: magnitude(least) })}
           {order.length > RANKED && (
             <button type="button" class="liw-button" onClick={() => setAll(!all)}>
-              {all ? `Show the first ${RANKED}` : `Show all ${order.length}`}
+              {all
+                ? say(W.SHOW_THE_FIRST_N, { n: RANKED })
+                : say(W.SHOW_ALL_N, { n: order.length })}
             </button>
           )}
         </p>
@@ -195,16 +205,16 @@ export function Overview(props: Props): JSX.Element {
 function Said({ drawn, stack, at, gone }: SaidProps): JSX.Element {
   const scores = Object.entries(SCORES).flatMap(([name, [title]]) => {
     const score = scoreOf(drawn, stack, name, at);
-    return Number.isNaN(score) ? [] : [`${title.toLowerCase()} ${magnitude(score)}`];
+    return Number.isNaN(score) ? [] : [`${say(title)} ${magnitude(score)}`];
   });
   const picture = drawn?.pictures[at.layer];
   const standing = [
-    ...(gone ? ["not in this file"] : []),
-    ...(picture?.stage === 1 ? ["picture sampled: the middle query of each cell"] : []),
+    ...(gone ? [say(W.NOT_IN_THIS_FILE)] : []),
+    ...(picture?.stage === 1 ? [say(W.PICTURE_SAMPLED)] : []),
   ];
   return (
     <>
-      <b>{`Layer ${at.layer}, head ${at.head}`}</b>
+      <b>{say(W.HEAD_NAME, { layer: at.layer, head: at.head })}</b>
       <span class="liw-muted">{[...standing, ...scores].join(" · ")}</span>
     </>
   );
@@ -232,7 +242,7 @@ function layOut({ layers, heads }: Stack, width: number, flow: boolean, count: n
     const height = Math.max(1, Math.ceil(count / columns)) * stepY + PAD;
     return { columns, side, stepX: side + 6, stepY, height, margin: 0 };
   }
-  const side = Math.max(6, Math.min(LARGEST, (width - LEFT - 2 * PAD) / layers - GAP));
+  const side = clamp((width - LEFT - 2 * PAD) / layers - GAP, 6, LARGEST);
   const step = side + GAP;
   const height = heads * step + UNDER + PROFILE + PAD;
   return { columns: layers, side, stepX: step, stepY: step, height, margin: 1 };

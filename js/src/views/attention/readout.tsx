@@ -6,6 +6,8 @@ import { type Answer, type Board, type Ref, type Stack, wantOf } from "../../att
 import { WEIGHTS } from "../../attention/ramp";
 import { floats, octets } from "../../decode";
 import { magnitude, signed } from "../../format";
+import { listed, say } from "../../say";
+import * as W from "../../words";
 import { useAnswers } from "./hooks";
 import type { Cell } from "./matrix";
 import { quoted } from "./names";
@@ -44,7 +46,7 @@ export function Readout(props: Props): JSX.Element {
         {at.query >= 0 && at.key >= 0 && " → "}
         {at.key >= 0 && <bdi>{quoted(cols, at.key)}</bdi>}
       </span>
-      <span class="liw-muted">{later ? "comes later and cannot be seen" : said.join(" · ")}</span>
+      <span class="liw-muted">{later ? say(W.COMES_LATER) : said.join(" · ")}</span>
     </p>
   );
 }
@@ -67,33 +69,41 @@ function useSaid({ board, head, second, rows, cols, at, sums, pieces }: Props): 
   if (at === null) return [];
   const [received, given, entropy] = [0, 1, 2].map((i) => floats(sums?.buffers[i]));
   const row = floats(answer?.buffers[0]);
-  const say = (words: string, value: number | undefined, unit = ""): string[] =>
-    value === undefined ? [] : [`${words} ${magnitude(value)}${unit}`];
-  if (at.query < 0) return say("gets of all queries together", received?.[cols.edges[at.key] ?? 0]);
+  const tell = (template: `${string}{value}${string}`, value: number | undefined): string[] =>
+    value === undefined ? [] : [say(template as "{value}", { value: magnitude(value) })];
+  if (at.query < 0) {
+    return tell(W.GETS_IN_ALL, received?.[cols.edges[at.key] ?? 0]);
+  }
   if (at.key < 0) {
     const best = [...row.keys()].sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0)).slice(0, 3);
-    const said = best.map((i) => `${quoted(cols, i)}: ${magnitude(row[i] ?? 0)}`).join(", ");
-    return said ? [`attends most to ${said}`] : [];
+    const keys = listed(
+      best.map((i) => `${quoted(cols, i)}: ${magnitude(row[i] ?? 0)}`),
+      W.COMMA,
+    );
+    return keys ? [say(W.ATTENDS_MOST_TO_KEYS, { keys })] : [];
   }
   if (!single) {
     const [most, mean] = pooled.map((one) =>
       one?.buffers[0] ? WEIGHTS[octets(one.buffers[0])[0] ?? 0] : undefined,
     );
     return [
-      ...say("largest weight", most),
-      ...(head.head < 0 ? [] : say("its queries give it on average", mean)),
+      ...tell(W.LARGEST_WEIGHT_VALUE, most),
+      ...(head.head < 0 ? [] : tell(W.GIVEN_ON_AVERAGE, mean)),
     ];
   }
   const weight = row[at.key];
   const against = floats(other?.buffers[0])[at.key];
   if (weight !== undefined && against !== undefined) {
-    const gap = signed(weight - against);
-    return [...say("weight", weight), ...say("second", against), `difference ${gap}`];
+    return [
+      ...tell(W.WEIGHT_VALUE, weight),
+      ...tell(W.SECOND_VALUE, against),
+      say(W.DIFFERENCE_VALUE, { value: signed(weight - against) }),
+    ];
   }
   return [
-    ...say("weight", weight),
-    ...say("row sums to", given?.[at.query]),
-    ...say("entropy", entropy?.[at.query], " nats"),
-    ...say("key gets", received?.[at.key], " in all"),
+    ...tell(W.WEIGHT_VALUE, weight),
+    ...tell(W.ROW_SUMS_TO_VALUE, given?.[at.query]),
+    ...tell(W.ENTROPY_VALUE_NATS, entropy?.[at.query]),
+    ...tell(W.KEY_GETS, received?.[at.key]),
   ];
 }

@@ -3,6 +3,8 @@
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { Stack } from "../../attention/board";
+import { say } from "../../say";
+import * as W from "../../words";
 
 interface Props {
   readonly stack: Stack;
@@ -24,7 +26,7 @@ export function Search({ stack, from, onFind }: Props): JSX.Element {
   return (
     <span class="liw-heads-choice">
       <label class="liw-heads-choice">
-        Find
+        {say(W.FIND)}
         <input
           type="search"
           size={10}
@@ -41,7 +43,11 @@ export function Search({ stack, from, onFind }: Props): JSX.Element {
         />
       </label>
       <span class="liw-muted" role="status">
-        {text === "" ? "" : place < 0 ? `${found.length} found` : `${place + 1} of ${found.length}`}
+        {text === ""
+          ? ""
+          : place < 0
+            ? say(W.N_FOUND, { n: found.length })
+            : say(W.AT_OF_N, { at: place + 1, n: found.length })}
       </span>
     </span>
   );

@@ -15,8 +15,11 @@ import {
   wantOf,
 } from "../../attention/board";
 import { strength, WEIGHTS } from "../../attention/ramp";
+import { clamp } from "../../clamp";
 import { octets } from "../../decode";
 import { visible } from "../../format";
+import { say } from "../../say";
+import * as W from "../../words";
 import { useAnswers } from "./hooks";
 import type { Cell, Look } from "./matrix";
 
@@ -58,7 +61,9 @@ export function HeadText(props: Props): JSX.Element {
       text={text}
       axis={axis}
       pieces={props.pieces}
-      name={side === "query" ? "Who attends" : side === "key" ? "Who is attended to" : "Text"}
+      name={say(
+        side === "query" ? W.WHO_ATTENDS : side === "key" ? W.WHO_IS_ATTENDED_TO : W.TEXT_MODE,
+      )}
       look={look}
       blue={side === "query" ? null : to}
       orange={side === "key" ? null : from}
@@ -78,9 +83,9 @@ export function HeadText(props: Props): JSX.Element {
         block(stack.queries, rows, "both")
       ) : (
         <>
-          <p class="liw-muted liw-heads-small">Attends</p>
+          <p class="liw-muted liw-heads-small">{say(W.ATTENDS_HEADING)}</p>
           {block(stack.queries, rows, "query")}
-          <p class="liw-muted liw-heads-small">Is attended to</p>
+          <p class="liw-muted liw-heads-small">{say(W.IS_ATTENDED_TO_HEADING)}</p>
           {block(stack.keys, cols, "key")}
         </>
       )}
@@ -181,7 +186,7 @@ function Block({
     };
     const step = steps[event.key];
     if (step !== undefined) {
-      const next = Math.max(0, Math.min(axis.count - 1, from + step));
+      const next = clamp(from + step, 0, axis.count - 1);
       onLook(next);
       root.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus();
     } else if (event.key === "Enter" || event.key === " ") onPick(from);
@@ -201,7 +206,7 @@ function Block({
       ref={root}
       class="liw-heads-words"
       role="listbox"
-      aria-label={`${name}, ${axis.count} pieces`}
+      aria-label={say(W.NAME_N_PIECES, { name, n: axis.count })}
       dir="auto"
       data-lm-suppress-shortcuts="true"
       onPointerOver={(event) => {

@@ -8,6 +8,8 @@ import { useState } from "preact/hooks";
 import { type Answer, type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { floats } from "../../decode";
 import { aligned, decimalsFor, signed } from "../../format";
+import { phrase, say } from "../../say";
+import * as W from "../../words";
 import { useAnswers } from "./hooks";
 
 const SHOWN = 10;
@@ -30,11 +32,7 @@ export function Why({ board, stack, head, query, key_, names }: Props): JSX.Elem
   const wanted = ready && asked === cell;
   const [parts] = useAnswers(board, "parts", wanted ? [wantOf("parts", head, at)] : []);
   if (!ready) {
-    return (
-      <p class="liw-muted liw-heads-hint">
-        Pin a cell of the matrix (click, or Enter): here its score is split into what made it.
-      </p>
-    );
+    return <p class="liw-muted liw-heads-hint">{say(W.PIN_A_CELL)}</p>;
   }
   const failed = split?.error ?? parts?.error;
   const why = stack.cannot["parts"];
@@ -45,8 +43,11 @@ export function Why({ board, stack, head, query, key_, names }: Props): JSX.Elem
   return (
     <div class="liw-heads-why">
       <p>
-        <bdi>“{names[0]}”</bdi> scores <bdi>“{names[1]}”</bdi> with <b>{signed(score)}</b> before
-        the softmax.
+        {phrase(W.SCORES_BEFORE_SOFTMAX, {
+          query: <bdi>“{names[0]}”</bdi>,
+          key: <bdi>“{names[1]}”</bdi>,
+          score: <b>{signed(score)}</b>,
+        })}
       </p>
       {failed && (
         <p class="liw-heads-problem" role="alert">
@@ -60,11 +61,11 @@ export function Why({ board, stack, head, query, key_, names }: Props): JSX.Elem
         </p>
       ))}
       {why ? (
-        <p class="liw-muted liw-heads-small">By earlier component: {why}</p>
+        <p class="liw-muted liw-heads-small">{say(W.BY_EARLIER_COMPONENT_WHY, { why })}</p>
       ) : (
         <p>
           <button type="button" class="liw-button" disabled={wanted} onClick={() => setAsked(cell)}>
-            Split by earlier component
+            {say(W.SPLIT_BY_EARLIER_COMPONENT)}
           </button>{" "}
           <span class="liw-muted liw-heads-small" role="status">
             {wanted && !parts?.buffers.length && !parts?.error
@@ -93,14 +94,20 @@ function Dimensions({ values }: { values: Float32Array }): JSX.Element {
         {[...values].map((value, i) => (
           <span
             key={i}
-            title={`dimension ${i}: ${signed(value)}`}
+            title={say(W.DIMENSION, { i, value: signed(value) })}
             data-kind={value < 0 ? "lowers" : "raises"}
             style={{ "--tall": (Math.abs(value) / largest).toFixed(3) }}
           />
         ))}
       </div>
       <figcaption class="liw-muted">
-        {`Over ${values.length} dimensions, together ${signed(total)}; the ${few.length} largest (${few.join(", ")}) make ${signed(share)}.`}
+        {say(W.OVER_DIMENSIONS, {
+          n: values.length,
+          total: signed(total),
+          few: few.length,
+          which: few.join(", "),
+          share: signed(share),
+        })}
       </figcaption>
     </figure>
   );
@@ -115,8 +122,8 @@ function Parts({
 }): JSX.Element {
   const labels = (answer.said["names"] ?? "").split("\n");
   const sides = [
-    [`What was written at “${names[0]}” (query)`, floats(answer.buffers[0])],
-    [`What was written at “${names[1]}” (key)`, floats(answer.buffers[1])],
+    [say(W.WRITTEN_AT_QUERY, { token: names[0] }), floats(answer.buffers[0])],
+    [say(W.WRITTEN_AT_KEY, { token: names[1] }), floats(answer.buffers[1])],
   ] as const;
   return (
     <>
@@ -144,7 +151,7 @@ function PartList({ title, labels, values }: ListProps): JSX.Element {
   const decimals = decimalsFor(largest);
   const rest = order.slice(SHOWN).reduce((sum, i) => sum + (values[i] ?? 0), 0);
   const rows = order.slice(0, SHOWN).map((i) => [labels[i] ?? "", values[i] ?? 0] as const);
-  if (order.length > SHOWN) rows.push([`${order.length - SHOWN} others`, rest]);
+  if (order.length > SHOWN) rows.push([say(W.N_OTHERS, { n: order.length - SHOWN }), rest]);
   return (
     <table class="liw-table liw-heads-parts">
       <caption>{title}</caption>
