@@ -173,7 +173,7 @@ def of_python(python: Path, built: Path, result: Path, home: Path) -> dict:
     """The wheel and its light dependencies, of the versions CI knows."""
     interpreter = environment(python, home)
     names = [line for line in PROJECT["project"]["dependencies"] if _name(line) not in WITHOUT]
-    install = (interpreter, "-m", "pip", "install", "-q")
+    install = (interpreter, "-m", "pip", "install", "-q", "--no-compile")
     run(*install, "-c", ROOT / "constraints.txt", *names, cwd=home)
     run(*install, "--no-deps", built, cwd=home)
     return smoke(interpreter, home, result)
@@ -187,7 +187,7 @@ def of_versions(
     interpreter = environment(sys.executable, home, lend=lend)
     bounds = ["-c", lower_bounds(home, torch=torch)] if which == "oldest" else ["--upgrade"]
     tools = [] if quick else TOOLS
-    install = (interpreter, "-m", "pip", "install", "-q")
+    install = (interpreter, "-m", "pip", "install", "-q", "--no-compile")
     run(*install, *bounds, f"{built}[all]", *tools, cwd=home)
     row = smoke(interpreter, home, result)
     if not quick:
