@@ -200,7 +200,8 @@ def suite(interpreter: Path) -> str:
 
     What another version warns of is no defect here.
     """
-    options = ["-q", "-p", "no:cacheprovider", "-W", "default", "-k", _none_of(BUT)]
+    keep = f"cache_dir={interpreter.parents[1] / 'pytest'}"
+    options = ["-q", "-o", keep, "-W", "default", "-k", _none_of(BUT)]
     said = run(interpreter, "-m", "pytest", *options, *SUITE, cwd=ROOT)
     return said.strip().splitlines()[-1].strip("= ")
 
