@@ -43,8 +43,9 @@ def opens_and_draws(saved):
         assert len(view.get_state()["_esm"]) > 1_000, "the view's own code"
         shown = view._repr_mimebundle_()[0]
         assert shown[VIEW]["model_id"] == view.model_id
-        assert "France" in shown["text/html"], "the summary for where no script runs"
+        assert "<p>" in shown["text/html"], "the summary for where no script runs"
         assert "<script" not in shown["text/html"]
+    assert "France" in views[0]._repr_mimebundle_()[0]["text/html"]
     assert bytes(views[0].snapshot["scores"])
     page = Path(views[0].to_html("bar.html")).read_text("utf-8")
     assert " France" in page
