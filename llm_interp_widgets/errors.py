@@ -24,16 +24,18 @@ exception that plain Python code would expect in the same place.
     │   ├── CancelledJobError               stopped before there was a result
     │   └── ClosedWidgetError               the widget was closed
     ├── ExportError (OSError)               the HTML file cannot be written
+    ├── MissingPackageError (ImportError)   an optional package is not installed
     └── FrontEndMissingError (RuntimeError) the JavaScript bundles are not built
 """
 
 from __future__ import annotations
 
 import difflib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class InterpError(Exception):
@@ -116,6 +118,10 @@ class ExportError(InterpError, OSError):
     """The HTML file cannot be written."""
 
 
+class MissingPackageError(InterpError, ModuleNotFoundError):
+    """A package that only this call needs is not installed; the message says how to get it."""
+
+
 class FrontEndMissingError(InterpError, RuntimeError):
     """The JavaScript bundles were not built into the package."""
 
@@ -135,3 +141,27 @@ def nearest(name: str, available: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[close[0]]!r}? " if close else ""
     return f"{hint}Available: {', '.join(names)}."
+
+
+@contextmanager
+def optional(package: str, extra: str) -> Iterator[None]:
+    """Import an optional package inside of this; say what to install where it is missing.
+
+    Args:
+        package: The name it is imported by.
+        extra: The extra of this package that installs it.
+
+    Raises:
+        MissingPackageError: It is not installed. A package that is there and fails to import
+            keeps its own error.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise MissingPackageError(
+            f"This needs {package}, which is not installed. Install it: "
+            f"pip install 'llm_interp_widgets[{extra}]'",
+            name=package,
+        ) from error

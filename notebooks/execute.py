@@ -1,15 +1,21 @@
-"""Execute a teaching notebook in build/ and say what it printed.
+"""Execute teaching notebooks in build/ and say what they printed.
 
-Usage: ``python notebooks/execute.py quickstart [another …]``
+Usage: ``python notebooks/execute.py [--jobs=2] quickstart [another …]``
 
 Each notebook runs in this environment's own kernel with ``build/`` as its working directory, so
-that whatever it writes lands there, beside the executed copy with its finished widgets.
+that whatever it writes lands there, beside the executed copy with its finished widgets. With
+``--jobs``, several run side by side, each on its share of the cores; what one says is printed
+together, as soon as it is done.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -51,16 +57,49 @@ def execute(name: str) -> None:
             print(f"  {path}  {path.stat().st_size / 1e3:,.0f} kB, {how}")
 
 
-def main() -> int:
-    """Execute the notebooks named on the command line; 1 when a cell fails."""
-    BUILD.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or ["quickstart"]:
-        try:
-            execute(Path(name).stem)
-        except CellExecutionError as error:
-            print(f"{name}: a cell failed; what ran so far is in {BUILD / name}.ipynb\n{error}")
-            return 1
+def executed(name: str) -> int:
+    """Execute one notebook in this process; 1 when a cell fails."""
+    try:
+        execute(name)
+    except CellExecutionError as error:
+        print(f"{name}: a cell failed; what ran so far is in {BUILD / name}.ipynb\n{error}")
+        return 1
     return 0
+
+
+def beside(names: list[str], jobs: int) -> int:
+    """Execute several notebooks, each in a process of its own; 1 when a cell fails in any."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    environment = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"} | os.environ
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, __file__, name],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    status = 0
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in as_completed([pool.submit(run, name) for name in names]):
+            print(done.result().stdout, flush=True)
+            status |= done.result().returncode
+    return status
+
+
+def main() -> int:
+    """Execute the notebooks named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--jobs", type=int, default=1, help="how many run side by side")
+    parser.add_argument("names", nargs="*", default=["quickstart"])
+    given = parser.parse_args()
+    BUILD.mkdir(exist_ok=True)
+    names = [Path(name).stem for name in given.names]
+    jobs = min(given.jobs, len(names))
+    return beside(names, jobs) if jobs > 1 else max(map(executed, names))
 
 
 if __name__ == "__main__":

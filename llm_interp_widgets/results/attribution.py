@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from llm_interp_widgets.errors import ResultError
+from llm_interp_widgets.errors import ResultError, optional
 from llm_interp_widgets.results import _file, interop
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.grouping import grouped
@@ -307,9 +307,10 @@ class Attribution:
             ``values`` of shape (input,) for one output, else (input, output).
 
         Raises:
-            ImportError: shap is not installed.
+            MissingPackageError: shap is not installed.
         """
-        import shap  # noqa: PLC0415 - an optional peer, needed only here
+        with optional("shap", "shap"):
+            import shap  # noqa: PLC0415 - needed only here
 
         single = len(self.outputs) == 1
         texts = np.array([token.text for token in self.inputs], dtype=object)
@@ -325,9 +326,10 @@ class Attribution:
         """Return a tidy table: one row for each pair of output and input.
 
         Raises:
-            ImportError: pandas is not installed.
+            MissingPackageError: pandas is not installed.
         """
-        import pandas as pd  # noqa: PLC0415 - an optional peer, needed only here
+        with optional("pandas", "frame"):
+            import pandas as pd  # noqa: PLC0415 - needed only here
 
         rows = []
         for o, output in enumerate(self.outputs):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llm_interp_widgets.errors import ParameterError, ResultError
+from llm_interp_widgets.errors import ParameterError, ResultError, optional
 from llm_interp_widgets.results import _file
 from llm_interp_widgets.results.attribution import ModelInfo
 
@@ -136,9 +136,10 @@ class Interactions:
         """Return a tidy table: one row for each output and pair i ≤ j; i = j is the diagonal.
 
         Raises:
-            ImportError: pandas is not installed.
+            MissingPackageError: pandas is not installed.
         """
-        import pandas as pd  # noqa: PLC0415 - an optional peer, needed only here
+        with optional("pandas", "frame"):
+            import pandas as pd  # noqa: PLC0415 - needed only here
 
         rows = [
             {

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import llm_interp_widgets as liw
 from llm_interp_widgets.methods._enumeration import shapley_values
 
 
@@ -58,3 +59,10 @@ def synthetic():
         return game, SimpleNamespace(pieces=[SimpleNamespace(special=False)] * n, seed=seed), truth
 
     return make
+
+
+@pytest.fixture(scope="session")
+def jupiter(lm):
+    """A question to the real model, and its exact Shapley values: 256 evaluations."""
+    question = {"prompt": "The largest planet in the solar system is", "target": " Jupiter"}
+    return question, liw.attribute(lm, **question, evaluations="all", filler=" the")

@@ -125,11 +125,10 @@ def test_no_pair_is_asked_twice_and_sizes_are_uniform():
     assert np.bincount(small)[3:20] == pytest.approx(4_000 / 19.5, rel=0.25)
 
 
-def test_close_to_exact_on_the_real_model_and_knows_how_close(lm):
-    text = "The largest planet in the solar system is"
-    exact = liw.attribute(lm, text, " Jupiter", evaluations="all", filler=" the")
+def test_close_to_exact_on_the_real_model_and_knows_how_close(lm, jupiter):
+    question, exact = jupiter
     found = liw.attribute(
-        lm, text, " Jupiter", "kernel_shap", evaluations=120, filler=" the", precision=None
+        lm, **question, method="kernel_shap", evaluations=120, filler=" the", precision=None
     )
     off = np.abs(found.scores - exact.scores)
     assert not found.exact

@@ -130,10 +130,9 @@ def test_intervals_cover_the_truth_19_times_in_20(synthetic, fillers, precision)
     assert 0.92 <= np.mean(covered) <= 0.975
 
 
-def test_sampled_agrees_with_exact_within_its_own_interval(lm):
-    text = "The largest planet in the solar system is"
-    exact = liw.attribute(lm, text, " Jupiter", evaluations="all", filler=" the")
-    sampled = liw.attribute(lm, text, " Jupiter", evaluations=120, filler=" the", precision=None)
+def test_sampled_agrees_with_exact_within_its_own_interval(lm, jupiter):
+    question, exact = jupiter
+    sampled = liw.attribute(lm, **question, evaluations=120, filler=" the", precision=None)
     assert not sampled.exact
     assert sampled.evaluations <= 120
     off = np.abs(sampled.scores - exact.scores)
