@@ -250,13 +250,18 @@ class AttentionRecord(Captured):
         return write_record(path, self, self.head_scores())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> AttentionRecord:
-        """Open a saved record.
+    def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> AttentionRecord:
+        """Open a saved record, whoever made it.
+
+        Args:
+            path: Of the file.
+            limit: Bytes that it may unpack to; by default 256 MiB and 50 times its own size.
 
         Raises:
-            ResultError: It is missing, damaged, or something else.
+            ResultError: It is missing, damaged, too large, or something else.
+            ParameterError: The limit is no positive whole number.
         """
-        record = read_record(path, cls)
+        record = read_record(path, cls, limit)
         record.stacks[record.name] = record
         return record
 

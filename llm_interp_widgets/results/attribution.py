@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from llm_interp_widgets.errors import ResultError
-from llm_interp_widgets.results import _file, interop
+from llm_interp_widgets.results import _file, _saved, _schema, interop
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.grouping import grouped
 from llm_interp_widgets.results.neighbourhood import ARRAYS as _SEEN
@@ -38,15 +38,15 @@ Unit = Literal["logit", "log_prob", "prob", "cosine", "value"]
 Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
 
 _KIND = "attribution"
-_ARRAYS = (
-    "scores",
-    "base_values",
-    "output_values",
-    "completeness_gap",
-    "standard_error",
-    "spread",
-    "fit",
-)
+_ARRAYS = {
+    "scores": "f4",
+    "base_values": "f8",
+    "output_values": "f8",
+    "completeness_gap": "f8",
+    "standard_error": "f4",
+    "spread": "f4",
+    "fit": "f8",
+}
 _OPTIONAL = ("standard_error", "spread", "fit")
 _ERRORS = ("standard_error", "spread")
 
@@ -354,25 +354,33 @@ class Attribution:
         Raises:
             ResultError: The file cannot be written.
         """
-        return _file.write(path, self, _KIND, _ARRAYS, {"neighbourhood": _SEEN})
+        return _file.write(path, self, _KIND, tuple(_ARRAYS), {"neighbourhood": tuple(_SEEN)})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Attribution:
-        """Open a saved attribution; needs neither torch nor the model.
+    def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Attribution:
+        """Open a saved attribution, whoever made it; needs neither torch nor the model.
+
+        Args:
+            path: Of the file.
+            limit: Bytes that it may unpack to; by default 256 MiB and 50 times its own size.
 
         Raises:
-            ResultError: The file is missing, damaged, too new, or something else.
+            ResultError: The file is missing, damaged, too large, too new, or something else.
+            ParameterError: The limit is no positive whole number.
         """
+        return _file.read(path, _KIND, _opened, limit)
 
-        def build(saved: dict[str, Any]) -> Attribution:
-            seen = saved.pop("neighbourhood", None)
-            saved["without"] = tuple(saved.get("without", ()))
-            return cls(
-                **saved | {"model": ModelInfo(**saved["model"])},
-                neighbourhood=None if seen is None else Neighbourhood(**seen),
-            )
 
-        return _file.read(path, _KIND, build)
+def _opened(said: dict[str, Any], arrays: dict[str, ndarray]) -> Attribution:
+    """Make a result of a file that anyone may have written."""
+    found = _saved.result(Attribution, ModelInfo, said, _saved.ATTRIBUTION)
+    if len(found.get("without", ())) > len(found["outputs"]):
+        raise _schema.Wrong("it says more of outputs than there are")
+    names = {name: f"neighbourhood.{name}" for name in _SEEN}
+    seen = {name: arrays.pop(at) for name, at in names.items() if at in arrays}
+    if seen:
+        found["neighbourhood"] = Neighbourhood(**_schema.taken(seen, _SEEN))
+    return Attribution(**(found | _schema.taken(arrays, _ARRAYS, _OPTIONAL)))
 
 
 def _imported(model: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError, ResultError
-from llm_interp_widgets.results import _file
+from llm_interp_widgets.results import _file, _saved, _schema
 from llm_interp_widgets.results.attribution import ModelInfo
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.text.tokens import Token
 
 _KIND = "interaction matrix"
-_ARRAYS = ("values", "base_values", "output_values", "completeness_gap")
+_ARRAYS = {"values": "f4", "base_values": "f8", "output_values": "f8", "completeness_gap": "f8"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,27 +164,33 @@ class Interactions:
         Raises:
             ResultError: The file cannot be written.
         """
-        return _file.write(path, self, _KIND, _ARRAYS)
+        return _file.write(path, self, _KIND, tuple(_ARRAYS))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Interactions:
-        """Open saved interactions; needs neither torch nor the model.
+    def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Interactions:
+        """Open saved interactions, whoever made them; needs neither torch nor the model.
+
+        Args:
+            path: Of the file.
+            limit: Bytes that it may unpack to; by default 256 MiB and 50 times its own size.
 
         Raises:
-            ResultError: The file is missing, damaged, too new, or something else.
+            ResultError: The file is missing, damaged, too large, too new, or something else.
+            ParameterError: The limit is no positive whole number.
         """
-        return _file.read(
-            path,
-            _KIND,
-            lambda saved: cls(
-                **{"completeness_gap": None} | saved | {"model": ModelInfo(**saved["model"])}
-            ),
-        )
+        return _file.read(path, _KIND, _opened, limit)
 
     def _pairs(self) -> list[tuple[int, int]]:
         """Return (i, j) with i ≤ j of what can be switched off."""
         features = [i for i, token in enumerate(self.inputs) if not token.special]
         return [(i, j) for i in features for j in features if i <= j]
+
+
+def _opened(said: dict[str, Any], arrays: dict[str, ndarray]) -> Interactions:
+    """Make a result of a file that anyone may have written."""
+    found = _saved.result(Interactions, ModelInfo, said, _saved.INTERACTIONS)
+    found |= {"completeness_gap": None}
+    return Interactions(**(found | _schema.taken(arrays, _ARRAYS, ("completeness_gap",))))
 
 
 def completeness_gap(
