@@ -41,6 +41,7 @@ _RESULT: dict[str, Check] = {
     "prompt": text,
     "seconds": real,
     "evaluations": whole(),
+    "hidden": text,
 }
 ATTRIBUTION: dict[str, Check] = {
     "additive": flag,

@@ -20,6 +20,7 @@ from llm_interp_widgets.results.grouping import grouped
 from llm_interp_widgets.results.neighbourhood import ARRAYS as _SEEN
 from llm_interp_widgets.results.neighbourhood import Neighbourhood
 from llm_interp_widgets.results.partial import Partial
+from llm_interp_widgets.results.redaction import over
 
 if TYPE_CHECKING:
     import os
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64
     from numpy import ndarray
 
+    from llm_interp_widgets.results.redaction import What
     from llm_interp_widgets.text.features import Granularity
     from llm_interp_widgets.text.tokens import Token
 
@@ -110,6 +112,7 @@ class Attribution:
         evaluations: Inputs scored by the model.
         cancelled: Stopped by hand before it was finished.
         preview: Cancelled so early that the scores are a cheaper stand-in's.
+        hidden: How much of the text is covered, in words; see ``redacted``.
     """
 
     scores: Float32[ndarray, "output input"]
@@ -143,6 +146,7 @@ class Attribution:
     evaluations: int
     cancelled: bool = False
     preview: bool = False
+    hidden: str = ""
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only.
@@ -345,16 +349,34 @@ class Attribution:
                 rows.append(row)
         return pd.DataFrame(rows)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def redacted(self, what: What) -> Attribution:
+        """Return the same with text covered: in the prompt, and wherever else it is said.
+
+        Each character becomes one block, so that nothing moves; numbers stay. How long a text is
+        can still be seen, and whoever has the model may guess from scores.
+
+        Args:
+            what: ``True`` for every character of the prompt but blanks; or a text, a compiled
+                pattern, or a list of these, each of which must be found.
+
+        Raises:
+            ParameterError: It is something else, or found nowhere.
+        """
+        return over(self, what)
+
+    def save(self, path: str | os.PathLike[str], *, redact: What | None = None) -> Path:
         """Write everything to one file, atomically.
 
         Args:
             path: Where to; an existing file is replaced, ``~`` is the home folder.
+            redact: What is covered first; see ``redacted``.
 
         Raises:
             ResultError: The file cannot be written.
+            ParameterError: What is to be covered is nowhere.
         """
-        return _file.write(path, self, _KIND, tuple(_ARRAYS), {"neighbourhood": tuple(_SEEN)})
+        saved = self if redact is None else over(self, redact)
+        return _file.write(path, saved, _KIND, tuple(_ARRAYS), {"neighbourhood": tuple(_SEEN)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Attribution:

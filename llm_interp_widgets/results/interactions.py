@@ -15,6 +15,7 @@ import numpy as np
 from llm_interp_widgets.errors import ParameterError, ResultError
 from llm_interp_widgets.results import _file, _saved, _schema
 from llm_interp_widgets.results.attribution import ModelInfo
+from llm_interp_widgets.results.redaction import over
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from llm_interp_widgets.results.attribution import Unit
+    from llm_interp_widgets.results.redaction import What
     from llm_interp_widgets.text.tokens import Token
 
 _KIND = "interaction matrix"
@@ -57,6 +59,7 @@ class Interactions:
         model: Which model, in which precision, where.
         seconds: Wall-clock time.
         evaluations: Inputs scored by the model.
+        hidden: How much of the text is covered, in words; see ``redacted``.
     """
 
     values: Float32[ndarray, "output input input"]
@@ -76,6 +79,7 @@ class Interactions:
     model: ModelInfo
     seconds: float
     evaluations: int
+    hidden: str = ""
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only.
@@ -155,16 +159,34 @@ class Interactions:
         ]
         return pd.DataFrame(rows)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def redacted(self, what: What) -> Interactions:
+        """Return the same with text covered: in the prompt, and wherever else it is said.
+
+        Each character becomes one block, so that nothing moves; numbers stay. How long a text is
+        can still be seen, and whoever has the model may guess from scores.
+
+        Args:
+            what: ``True`` for every character of the prompt but blanks; or a text, a compiled
+                pattern, or a list of these, each of which must be found.
+
+        Raises:
+            ParameterError: It is something else, or found nowhere.
+        """
+        return over(self, what)
+
+    def save(self, path: str | os.PathLike[str], *, redact: What | None = None) -> Path:
         """Write everything to one file, atomically.
 
         Args:
             path: Where to; an existing file is replaced, ``~`` is the home folder.
+            redact: What is covered first; see ``redacted``.
 
         Raises:
             ResultError: The file cannot be written.
+            ParameterError: What is to be covered is nowhere.
         """
-        return _file.write(path, self, _KIND, tuple(_ARRAYS))
+        saved = self if redact is None else over(self, redact)
+        return _file.write(path, saved, _KIND, tuple(_ARRAYS))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Interactions:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets import wire
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
+    from llm_interp_widgets.results.redaction import Cover
 
 
 class ResultWidget(PageWidget):
@@ -153,6 +154,9 @@ class ResultWidget(PageWidget):
                 ) from error
             raise
 
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        return {"snapshot": dict(self._feeds[0].covered(cover))}
+
     def _settle(self) -> None:
         for feed in self._feeds:
             feed.job.wait()
@@ -192,6 +196,10 @@ class JobsWidget(ResultWidget):
 
     def _snapshots(self) -> Sequence[dict[str, Any]]:
         return [self.snapshot, *self.others]
+
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        others = [dict(feed.covered(cover)) for feed in self._feeds[1:]]
+        return {**super()._covered(cover), "others": others}
 
     def _keep_other(self, place: int, snapshot: wire.Snapshot) -> None:
         with self._lock:
@@ -261,7 +269,7 @@ def _handle(widget: ResultWidget, content: object, _buffers: object) -> None:
         match content.get("type"):
             case "ready":
                 feed.ready()
-            case "ack" if mine and isinstance(content.get("seq"), int):
+            case "ack" if mine and type(content.get("seq")) is int:
                 feed.acknowledge(content["seq"])
             case "cancel" if mine:
                 feed.job.cancel()
