@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError
@@ -19,7 +18,7 @@ from llm_interp_widgets.methods.base import Task
 from llm_interp_widgets.methods.interactions import PairInteractions
 from llm_interp_widgets.models.attention import of_inputs, of_target, of_text
 from llm_interp_widgets.models.language_model import LanguageModel
-from llm_interp_widgets.models.load import load
+from llm_interp_widgets.models.load import load, public_name
 from llm_interp_widgets.models.record import AttentionRecord
 from llm_interp_widgets.models.tokenize import token_name
 from llm_interp_widgets.planning import check_model, plan, prepared, read, settings_of
@@ -249,8 +248,7 @@ def wrap(
             f"wrap needs the model's tokenizer as its second argument, not a "
             f"{type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained(…)."
         )
-    source = str(getattr(model, "name_or_path", ""))
-    known = Path(source).name if Path(source).is_dir() else source  # a folder's place is private
+    known = public_name(str(getattr(model, "name_or_path", "")))
     return LanguageModel(model, tokenizer, name=name or known or type(model).__name__)
 
 

@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
@@ -82,10 +82,27 @@ def load(
         source = label = str(name)
     folder = _local(source)
     if folder is not None and name is not None:
-        label = Path(source).name
+        label = public_name(source)
     origin = str(folder) if folder is not None else str(source)
     model, tokenizer = _open(origin, kind, revision, trust_remote_code=trust_remote_code)
     return LanguageModel(model.to(where).eval(), tokenizer, name=label, revision=revision)
+
+
+def public_name(source: str) -> str:
+    """Return how a model is called where anyone may read it: where it lies is private.
+
+    Example:
+        >>> public_name("/home/eve/models/tiny"), public_name("org/name"), public_name("../tiny/")
+        ('tiny', 'org/name', 'tiny')
+    """
+    path = Path(source).expanduser()
+    if not path.exists() and PureWindowsPath(source).drive:
+        return PureWindowsPath(source).name
+    parts = source.replace("\\", "/").strip("/").split("/")
+    is_place = path.is_absolute() or source[:1] in (".", "~") or len(parts) > 2 or path.exists()
+    if not is_place:
+        return source
+    return path.name if path.name not in ("", "..") else path.resolve().name
 
 
 def embedded_gguf() -> Path | None:
