@@ -82,7 +82,7 @@ def load(
         source = label = str(name)
     folder = _local(source)
     if folder is not None and name is not None:
-        label = public_name(source)
+        label = public_name(str(source))
     origin = str(folder) if folder is not None else str(source)
     model, tokenizer = _open(origin, kind, revision, trust_remote_code=trust_remote_code)
     return LanguageModel(model.to(where).eval(), tokenizer, name=label, revision=revision)
@@ -95,6 +95,8 @@ def public_name(source: str) -> str:
         >>> public_name("/home/eve/models/tiny"), public_name("org/name"), public_name("../tiny/")
         ('tiny', 'org/name', 'tiny')
     """
+    if not source:
+        return ""
     path = Path(source).expanduser()
     if not path.exists() and PureWindowsPath(source).drive:
         return PureWindowsPath(source).name

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ParameterError, ResultError, nearest, told
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.heads import keep, left_out_told
@@ -21,6 +20,7 @@ from llm_interp_widgets.jobs import Errand, submit
 from llm_interp_widgets.results.attention import SCORES
 from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.widgets import _kernel
+from llm_interp_widgets.widgets._browser import is_question
 from llm_interp_widgets.widgets._desk import Desk
 from llm_interp_widgets.widgets._heads import Answers
 from llm_interp_widgets.widgets._overview import Drawing, steps
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from llm_interp_widgets import wire
     from llm_interp_widgets.models.record import AttentionRecord
     from llm_interp_widgets.results.redaction import What
 
 BUDGET = 10_000_000
 _CAUTION = "Weights, not importance: they say where a head looked, not what its looking did."
 _PARTS = ("attention_head",)
-_WANTED = frozenset(wire.Want.__annotations__)
 
 
 class AttentionBrowser(PageWidget):
@@ -70,6 +70,7 @@ class AttentionBrowser(PageWidget):
         "subject", "overviews", "head", "how", "stack", "beside", "mode", "selected", "key",
         "selected_heads", "sort", "least", "scale", "pieces",
     )  # fmt: skip
+    browser_traits: ClassVar[tuple[str, ...]] = (*PageWidget.browser_traits, *shared_traits[2:])
 
     subject = traitlets.Dict().tag(sync=True)
     overviews = traitlets.List(traitlets.Dict()).tag(sync=True)
@@ -376,7 +377,5 @@ def _handle(widget: AttentionBrowser, content: object, _buffers: object) -> None
     elif content.get("type") == "part" and content.get("name") in _PARTS:
         found: wire.PartSource = {"type": "part", "name": content["name"]}
         widget.send(found, [bundle(content["name"]).encode()])
-    elif content.get("type") == "ask" and isinstance(content.get("wants"), list):
-        wants = content["wants"]
-        if all(isinstance(one, dict) and one.keys() >= _WANTED for one in wants):
-            widget._desk.ask(content)  # type: ignore[arg-type]  # noqa: SLF001
+    elif content.get("type") == "ask" and is_question(content):
+        widget._desk.ask(content)  # noqa: SLF001

@@ -35,6 +35,7 @@ class ResultWidget(PageWidget):
     """A view of one attribution, live or finished."""
 
     shared_traits: ClassVar[tuple[str, ...]] = ("snapshot", "selected", "output")
+    browser_traits: ClassVar[tuple[str, ...]] = (*PageWidget.browser_traits, "selected", "output")
 
     snapshot = traitlets.Dict().tag(sync=True)
     selected = traitlets.Int(None, allow_none=True).tag(sync=True)

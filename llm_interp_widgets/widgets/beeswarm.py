@@ -42,6 +42,9 @@ class Beeswarm(PageWidget):
     shared_traits: ClassVar[tuple[str, ...]] = (
         "data", "by", "selected", "output", "plot", "color", "least", "rows",
     )  # fmt: skip
+    browser_traits: ClassVar[tuple[str, ...]] = (
+        *PageWidget.browser_traits, "selected", "output", "plot", "color", "least",
+    )  # fmt: skip
 
     data = traitlets.Dict().tag(sync=True)
     by = traitlets.Dict().tag(sync=True)

@@ -38,6 +38,9 @@ class GenerationView(JobsWidget):
     shared_traits: ClassVar[tuple[str, ...]] = (
         *JobsWidget.shared_traits, "span", "alternatives", "contrasts", "contrast_shown",
     )  # fmt: skip
+    browser_traits: ClassVar[tuple[str, ...]] = (
+        *JobsWidget.browser_traits, "span", "contrast_shown",
+    )  # fmt: skip
 
     span = traitlets.Int(1, min=1).tag(sync=True)
     alternatives = traitlets.Dict().tag(sync=True)
@@ -67,6 +70,14 @@ class GenerationView(JobsWidget):
         self._ask = ask
         super().__init__(about, job, alternatives=dict(alternatives or {}), **traits)
         self.on_msg(_handle)
+
+    @traitlets.validate("span")
+    def _check_span(self, proposal: dict[str, Any]) -> int:
+        value: int = proposal["value"]
+        if value > max(1, len(self.about.outputs)):
+            msg = f"span={value} is out of range; there are {len(self.about.outputs)} outputs."
+            raise traitlets.TraitError(msg)
+        return value
 
     @traitlets.validate("contrast_shown")
     def _check_contrast_shown(self, proposal: dict[str, Any]) -> int | None:

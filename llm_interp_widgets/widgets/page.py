@@ -27,6 +27,7 @@ from llm_interp_widgets.export.page import View, render_page, write_page
 from llm_interp_widgets.export.snapshot import snapshot
 from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.widgets import _kernel
+from llm_interp_widgets.widgets._browser import take
 from llm_interp_widgets.words import ENGLISH, follow, language, translations
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class PageWidget(anywidget.AnyWidget):
     """Bundles that the view loads when it needs them."""
     shared_traits: ClassVar[tuple[str, ...]] = ()
     """Traits that a page holds."""
+    browser_traits: ClassVar[tuple[str, ...]] = ("_view_count", "layout", "tabbable", "tooltip")
+    """Traits that the browser may set; all others are the kernel's to say."""
 
     words = traitlets.Dict().tag(sync=True)
 
@@ -115,6 +118,11 @@ class PageWidget(anywidget.AnyWidget):
             return {}
         names = (cls.bundle_name, *cls.part_names)
         return translations(template for name in names for template in templates(name))
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the browser sets, as far as it is valid; and put the browser right."""
+        for name in take(self, sync_data, super().set_state):
+            self.send_state(name)
 
     @property
     def heading(self) -> str:
