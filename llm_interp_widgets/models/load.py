@@ -299,6 +299,11 @@ def _check_runs_nothing(origin: str, revision: str | None) -> None:
                 f"({name}), which is code; it was not fetched. Take it out of config.json, or, if "
                 "you trust it, pass trust_remote_code=True."
             )
+    folder = Path(origin)
+    if folder.is_dir():
+        _check_files(folder)
+        if (folder / transformers.utils.SAFE_WEIGHTS_NAME).is_file():
+            return  # an index that was left behind is not read
     index = cached_file(
         origin,
         transformers.utils.SAFE_WEIGHTS_INDEX_NAME,
@@ -314,9 +319,6 @@ def _check_runs_nothing(origin: str, revision: str | None) -> None:
                     f"The index of {origin!r} names {shard!r}, which is no safetensors file beside "
                     "it, and was not read. Save the model again with save_pretrained(folder)."
                 )
-    folder = Path(origin)
-    if folder.is_dir():
-        _check_files(folder)
 
 
 def _check_files(folder: Path) -> None:
