@@ -41,15 +41,23 @@ def take(
         if name in widget.browser_traits and name in widget.keys and _plain(value)
     }
     refused = {name for name in changes if name in widget.keys} - given.keys()
-    if not _put(given, put):  # one of them is invalid: which?
-        refused |= {name for name, value in given.items() if not _put({name: value}, put)}
+    if not _put(widget, given, put):  # one of them is invalid: which?
+        refused |= {name for name, one in given.items() if not _put(widget, {name: one}, put)}
     return sorted(refused)
 
 
-def _put(some: dict[str, Any], put: Callable[[dict[str, Any]], None]) -> bool:
+def _put(widget: PageWidget, some: dict[str, Any], put: Callable[[dict[str, Any]], None]) -> bool:
+    """Set traits together; what raises leaves them as they were, which traitlets does not see to.
+
+    It puts back what a validator refused, but not what another error left half done.
+    """
+    before = {name: getattr(widget, name) for name in some}
     try:
         put(some)
     except Exception:  # noqa: BLE001 - whatever junk makes a validator raise
+        with widget.hold_trait_notifications():
+            for name, value in before.items():
+                widget.set_trait(name, value)
         return False
     return True
 
