@@ -7,8 +7,8 @@ is wrong is raised here, in the caller's cell, before any work has started.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError
@@ -18,11 +18,12 @@ from llm_interp_widgets.methods.base import Task
 from llm_interp_widgets.methods.interactions import PairInteractions
 from llm_interp_widgets.models.attention import of_inputs, of_target, of_text
 from llm_interp_widgets.models.language_model import LanguageModel
-from llm_interp_widgets.models.load import load
+from llm_interp_widgets.models.load import load, public_name
 from llm_interp_widgets.models.record import AttentionRecord
 from llm_interp_widgets.models.tokenize import token_name
 from llm_interp_widgets.planning import check_model, plan, prepared, read, settings_of
 from llm_interp_widgets.results.interactions import Interactions, completeness_gap
+from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.targets import Contrast, Generate, ask
 from llm_interp_widgets.wire import pack
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
     from llm_interp_widgets.results.partial import Partial
+    from llm_interp_widgets.results.redaction import What
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
     from llm_interp_widgets.widgets.attention_browser import AttentionBrowser
@@ -68,6 +70,7 @@ def attend(
     *,
     beside: PromptLike | AttentionRecord | None = None,
     row: int | None = None,
+    redact: What | None = None,
     **traits: Any,  # noqa: ANN401 - checked by the widget
 ) -> AttentionBrowser:
     """Browse all heads of a model on one text, at any length.
@@ -82,6 +85,8 @@ def attend(
             answer by default.
         beside: Another text, or its record, to compare heads on both.
         row: Which row of a batch of several.
+        redact: What of the texts the view, its notebook and its pages never hold; see
+            ``Attribution.redacted``.
         **traits: Initial traits of the view: ``head=(layer, head)``, or (-1, -1) with ``how=``
             ``"mean"``, ``"max"``, ``"rollout"``, ``"value"`` or ``"gradient"`` for all together;
             ``mode="matrix"``, ``"lines"``, ``"text"``, ``"compare"`` or ``"why"``; ``stack=``
@@ -92,7 +97,7 @@ def attend(
 
     Raises:
         InterpError: As ``attention``.
-        ParameterError: A prompt with a record, or no such trait.
+        ParameterError: A prompt with a record, no such trait, or nothing to redact.
 
     Example:
         >>> b = attend(lm, "The cat sat because the cat was tired")  # doctest: +SKIP
@@ -125,7 +130,8 @@ def attend(
     shown = record(lm if prompt is None else prompt)
     if "stack" in traits:
         shown.stack(traits["stack"])
-    return AttentionBrowser(shown, None if beside is None else record(beside), **traits)
+    other = None if beside is None else record(beside)
+    return AttentionBrowser(shown, other, redact=redact, **traits)
 
 
 def attention(
@@ -242,8 +248,7 @@ def wrap(
             f"wrap needs the model's tokenizer as its second argument, not a "
             f"{type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained(…)."
         )
-    source = str(getattr(model, "name_or_path", ""))
-    known = Path(source).name if Path(source).is_dir() else source  # a folder's place is private
+    known = public_name(str(getattr(model, "name_or_path", "")))
     return LanguageModel(model, tokenizer, name=name or known or type(model).__name__)
 
 
@@ -300,12 +305,16 @@ def explain(
     *,
     granularity: Granularity = "token",
     seed: int = 0,
+    redact: What | None = None,
     **params: Any,  # noqa: ANN401 - checked against the method's fields
 ) -> TokenHighlighter:
     """Return a live view of ``attribute``: returns at once, streams, can be cancelled.
 
     Takes the arguments of ``attribute`` and raises the same errors for bad input; what goes
     wrong later is shown in the widget and raised by ``result()``.
+
+    With ``redact`` the model reads the whole text, and the view, its result, its notebook and its
+    pages never hold what is covered; see ``Attribution.redacted``.
 
     Example:
         >>> w = explain(lm, "The capital of France is", " Paris")  # doctest: +SKIP
@@ -315,7 +324,7 @@ def explain(
         TokenHighlighter,
     )
 
-    about, job = plan(lm, prompt, target, method, granularity, seed, params)
+    about, job = plan(lm, prompt, target, method, granularity, seed, params, redact=redact)
     widget = TokenHighlighter(about, job)
     submit(job, str(lm.device))
     return widget
@@ -414,6 +423,7 @@ def generate(
     granularity: Granularity = "token",
     seed: int = 0,
     alternatives: int = 5,
+    redact: What | None = None,
     **params: Any,  # noqa: ANN401 - checked against the method's fields
 ) -> GenerationView:
     """Let the model write, and explain every token it writes; returns at once, streams.
@@ -428,6 +438,7 @@ def generate(
         granularity: As in ``attribute``.
         seed: Of every random draw.
         alternatives: How many other tokens are offered in each place.
+        redact: As in ``explain``.
         **params: The method's parameters.
 
     Raises:
@@ -443,17 +454,25 @@ def generate(
 
     if isinstance(alternatives, bool) or not isinstance(alternatives, int) or alternatives < 0:
         raise ParameterError(f"alternatives={alternatives!r} must be a whole number, 0 or above.")
-    about, job = plan(lm, prompt, Generate(n), method, granularity, seed, params)
-    said = [output.id for output in about.outputs]
+    about, job = plan(lm, prompt, Generate(n), method, granularity, seed, params, redact=redact)
+    cover, outputs = None, about.outputs
+    if redact is not None:
+        question, cover = read(lm, prompt, Generate(n), granularity)[0], Cover(redact)
+        cover.tokens(question.prompt.tokens)
+        outputs = question.outputs
+    said = [output.id for output in outputs]
     ids, log_probs = lm.likely(lm.encode(prompt), said, alternatives + 1)
     device = str(lm.device)
 
     def ask(output: int, other: int) -> tuple[About, Job[Attribution], Callable[[], object]]:
         why = Contrast(said[output], int(ids[output, other]), tuple(said[:output]))
-        about, job = plan(lm, prompt, why, method, granularity, seed, params)
+        with nullcontext() if cover is None else cover.errors():
+            about, job = plan(lm, prompt, why, method, granularity, seed, params, redact=redact)
         return about, job, lambda: submit(job, device)
 
     names = [[token_name(lm.tokenizer, int(i)) for i in row] for row in ids]
+    if cover is not None:
+        names = cover.choices(names, outputs, about.outputs)
     offered: Alternatives = {"tokens": names, "log_probs": pack(log_probs.cpu().numpy())}
     widget = GenerationView(about, job, ask=ask, alternatives=offered)
     submit(job, device)
@@ -471,6 +490,7 @@ def compare(
     *,
     granularity: Granularity = "token",
     seeds: Sequence[int] = (0,),
+    redact: What | None = None,
     **params: Any,  # noqa: ANN401 - checked against the methods' fields
 ) -> Compare:
     """Show several explanations of one text side by side, and where they disagree.
@@ -484,6 +504,7 @@ def compare(
         methods: Names from ``methods()``; or a mapping from names to their parameters.
         granularity: As in ``attribute``. Models that split text differently need "word".
         seeds: Of the random draws.
+        redact: As in ``explain``, with models; results are redacted one by one.
         **params: Of every method.
 
     Raises:
@@ -504,6 +525,8 @@ def compare(
     if prompt is None:
         if any(isinstance(source, LanguageModel) for source in given):
             raise ParameterError("A model needs a prompt: compare(lm, prompt, target).")
+        if redact is not None:
+            raise ParameterError("redact= needs a model and a prompt; of results: a.redacted(…).")
         jobs = [job_of(source) for source in given]
         widget = Compare.among(jobs, owned=False)
         for source, (_, job) in zip(given, jobs, strict=True):
@@ -516,7 +539,7 @@ def compare(
         raise ParameterError("Pass at least one method and one seed.")
     memos: list[Known] = [{} for _ in given]
     planned = [
-        (lm, plan(lm, prompt, target, name, granularity, seed, {**params, **own}, memo))
+        (lm, plan(lm, prompt, target, name, granularity, seed, {**params, **own}, memo, redact))
         for (lm, memo), (name, own), seed in product(
             zip(given, memos, strict=True), each.items(), seeds
         )

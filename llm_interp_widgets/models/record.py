@@ -10,7 +10,7 @@ pass, until it is closed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +18,11 @@ import numpy as np
 from llm_interp_widgets.errors import ParameterError, ResultError
 from llm_interp_widgets.models import _requests, components, together
 from llm_interp_widgets.models._record_file import read_record, write_record
+from llm_interp_widgets.models.again import NoPasses
 from llm_interp_widgets.models.captured import Captured, as_numpy
 from llm_interp_widgets.models.tally import tally
 from llm_interp_widgets.results.attention import SCORES
+from llm_interp_widgets.results.redaction import Cover
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +35,13 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models._requests import Places
     from llm_interp_widgets.models.together import Aggregate
     from llm_interp_widgets.results.attention import Effect
+    from llm_interp_widgets.results.redaction import What
     from llm_interp_widgets.results.split import Components, Split
+
+_COVERED = (
+    "The text of this record is covered, and what asks the model again needs it. Ask the record "
+    "that it was made of."
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -241,22 +249,60 @@ class AttentionRecord(Captured):
 
     # ── files ─────────────────────────────────────────────────────────────────
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def redacted(self, what: What) -> AttentionRecord:
+        """Return all stacks with their texts covered; see ``Attribution.redacted``.
+
+        All that was read is text: the prompt, and a target's words after it. Weights stay; what
+        asks the model again, as ``effect`` does, is not to be had, as it would need the text.
+
+        Args:
+            what: As there; ``True`` for everything that was read, but blanks.
+
+        Raises:
+            ParameterError: It is something else, or found nowhere.
+        """
+        self._open()
+        cover = Cover(what)
+        stacks: dict[str, AttentionRecord] = {}
+        for name, one in {self.name: self, **self.stacks}.items():
+            keys, queries = cover.tokens(one.tokens), cover.tokens(one.queries)
+            prompt = cover.prompt(one.prompt)
+            stacks[name] = replace(
+                one, tokens=keys, queries=queries, prompt=prompt, target=cover.text(one.target),
+                note=cover.text(one.note), stacks=stacks, known=dict(one.known), _closed=[],
+                model=replace(one.model, name=cover.name(one.model.name)),
+                passes=NoPasses(ResultError(_COVERED)),
+            )  # fmt: skip
+        cover.check()
+        return stacks[self.name]
+
+    def save(self, path: str | os.PathLike[str], *, redact: What | None = None) -> Path:
         """Write this stack to one file; ``AttentionRecord.load`` opens it without the model.
+
+        Args:
+            path: Where to; an existing file is replaced.
+            redact: What of its texts is covered first; see ``redacted``.
 
         Raises:
             ResultError: It cannot be written, or the record was closed.
+            ParameterError: What is to be covered is nowhere.
         """
-        return write_record(path, self, self.head_scores())
+        scores = self.head_scores()
+        return write_record(path, self if redact is None else self.redacted(redact), scores)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> AttentionRecord:
-        """Open a saved record.
+    def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> AttentionRecord:
+        """Open a saved record, whoever made it.
+
+        Args:
+            path: Of the file.
+            limit: Bytes that it may unpack to; by default 256 MiB and 50 times its own size.
 
         Raises:
-            ResultError: It is missing, damaged, or something else.
+            ResultError: It is missing, damaged, too large, or something else.
+            ParameterError: The limit is no positive whole number.
         """
-        record = read_record(path, cls)
+        record = read_record(path, cls, limit)
         record.stacks[record.name] = record
         return record
 

@@ -3,16 +3,16 @@
 What comes in: a result's arrays and its other fields. What goes out: one file, and from it the
 same fields again, on a machine without torch or transformers.
 
-Guarantees: nothing is ever pickled; a file is written atomically; one that is missing,
-damaged, of another kind or of a newer ``FORMAT`` raises ``ResultError``.
+Guarantees: nothing is ever pickled; a file is written atomically, and only what ``read`` can
+read; one that is missing, damaged, too large, of another kind or of a newer ``FORMAT`` raises
+``ResultError``, whatever its bytes are, without taking more memory than its limit.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import uuid
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -20,25 +20,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from llm_interp_widgets.errors import ResultError
-from llm_interp_widgets.text.tokens import Token
+from llm_interp_widgets.errors import ParameterError, ResultError
+from llm_interp_widgets.results._archive import unpack
+from llm_interp_widgets.results._schema import Wrong, parsed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    from numpy import ndarray
+
 R = TypeVar("R")
 FORMAT = 1  # grows when the layout changes
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_HEADER = 16 << 20  # bytes of JSON, about 140,000 tokens, unless a limit allows more
 
 
 def write(
@@ -58,7 +52,7 @@ def write(
         nested: Names of fields that are small dataclasses of arrays, or ``None``, and theirs.
 
     Raises:
-        ResultError: The file cannot be written.
+        ResultError: The file cannot be written, or a text is not Unicode.
     """
     header = {"format": FORMAT, "kind": kind}
     parts = nested or {}
@@ -68,7 +62,7 @@ def write(
     for outer, inner in parts.items():
         if (part := getattr(result, outer)) is not None:
             data |= {f"{outer}.{name}": getattr(part, name) for name in inner}
-    data["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    data["header"] = np.frombuffer(_encoded(header), dtype=np.uint8)
     target = Path(path).expanduser()
     beside = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -84,52 +78,87 @@ def write(
     return target
 
 
-def read(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], R]) -> R:
+def read(
+    path: str | os.PathLike[str],
+    kind: str,
+    build: Callable[[dict[str, Any], dict[str, ndarray]], R],
+    limit: int | None = None,
+) -> R:
     """Open a saved result.
 
     Args:
         path: Of the file.
         kind: What it must hold.
-        build: Makes the result from its fields; ``inputs`` and ``outputs`` are tokens again,
-            other small dataclasses are dictionaries, nested arrays too.
+        build: Makes the result from fields as JSON gave them and arrays; it trusts neither.
+        limit: Bytes that the file may unpack to; by default 256 MiB and 50 times its own size.
 
     Raises:
-        ResultError: The file is missing, damaged, too new, or something else.
+        ResultError: The file is missing, damaged, too large, too new, or something else.
+        ParameterError: The limit is no positive whole number.
     """
+    name = repr(str(path))
     try:
-        # Opened here, because np.load leaves a damaged archive's file open.
-        with (
-            Path(path).expanduser().open("rb") as file,
-            np.load(file, allow_pickle=False) as archive,
-        ):
-            data = {name: archive[name] for name in archive.files}
-        header = dict(json.loads(data.pop("header").tobytes()))
+        with Path(path).expanduser().open("rb") as file:
+            arrays = unpack(file, limit)
     except FileNotFoundError as error:
-        raise ResultError(f"There is no file {str(path)!r}. Check the path.") from error
-    except _UNREADABLE as error:
+        raise ResultError(f"There is no file {name}. Check the path.") from error
+    except (OSError, ResultError, ValueError, RuntimeError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        words = getattr(error, "strerror", None) or str(error)
+        raise ResultError(f"{name} is not a saved {kind}: {words}.") from error
+    try:
+        header = _header(arrays, limit)
+    except Wrong as error:
+        raise ResultError(f"{name} is not a saved {kind}: {error}.") from error
+    found, made = header.pop("kind", None), header.pop("format", None)
+    if found != kind or type(made) is not int or made != FORMAT:
         raise ResultError(
-            f"{str(path)!r} is not a saved {kind}: it was not written by save, or it is damaged."
-        ) from error
-    found = header.pop("kind", None)
-    if found != kind or header.pop("format", None) != FORMAT:
-        raise ResultError(
-            f"{str(path)!r} holds another kind ({found}) or a newer format; this reads {kind}, "
+            f"{name} holds another kind ({found!s:.40}) or a newer format; this reads {kind}, "
             f"format {FORMAT}. Open it with the class that saved it, or a newer version."
         )
     try:
-        for name in ("inputs", "outputs"):
-            header[name] = tuple(Token(**token) for token in header[name])
-        for name in [name for name in data if "." in name]:
-            outer, inner = name.split(".", 1)
-            header.setdefault(outer, {})[inner] = data.pop(name)
-        return build(data | header)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise ResultError(f"{str(path)!r} is damaged: {error}.") from error
+        return build(header, arrays)
+    except MemoryError as error:
+        raise ResultError(f"{name} does not fit into memory.") from error
+    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
+        raise ResultError(f"{name} is damaged: {' '.join(str(error).split())}.") from error
+
+
+def _header(arrays: dict[str, ndarray], limit: int | None) -> dict[str, Any]:
+    raw = arrays.pop("header", None)
+    if raw is None or raw.dtype != np.uint8 or raw.ndim != 1:
+        raise Wrong("it was not written by save, or it is damaged")
+    if raw.nbytes > (limit or _HEADER):
+        raise Wrong(
+            f"its texts take {raw.nbytes:,} bytes. If you trust it, pass limit= that and its arrays"
+        )
+    try:
+        found = parsed(raw.tobytes())
+    except ValueError as error:
+        raise Wrong(f"its header cannot be read ({error})") from error
+    if type(found) is not dict:
+        raise Wrong("its header has no fields")
+    return found
+
+
+def _encoded(header: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(header, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise ResultError(
+            "A text of this result holds a lone surrogate, which no file can hold. Decode it with "
+            'errors="replace" before it is explained.'
+        ) from error
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any field
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
-    return dict(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # of a parameter, as seconds=inf: JSON has no such number
+    return value

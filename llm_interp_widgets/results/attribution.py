@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from llm_interp_widgets.errors import ResultError, optional
-from llm_interp_widgets.results import _file, interop
+from llm_interp_widgets.results import _file, _saved, _schema, interop
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.grouping import grouped
 from llm_interp_widgets.results.neighbourhood import ARRAYS as _SEEN
 from llm_interp_widgets.results.neighbourhood import Neighbourhood
 from llm_interp_widgets.results.partial import Partial
+from llm_interp_widgets.results.redaction import over
 
 if TYPE_CHECKING:
     import os
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64
     from numpy import ndarray
 
+    from llm_interp_widgets.results.redaction import What
     from llm_interp_widgets.text.features import Granularity
     from llm_interp_widgets.text.tokens import Token
 
@@ -38,15 +40,15 @@ Unit = Literal["logit", "log_prob", "prob", "cosine", "value"]
 Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
 
 _KIND = "attribution"
-_ARRAYS = (
-    "scores",
-    "base_values",
-    "output_values",
-    "completeness_gap",
-    "standard_error",
-    "spread",
-    "fit",
-)
+_ARRAYS = {
+    "scores": "f4",
+    "base_values": "f8",
+    "output_values": "f8",
+    "completeness_gap": "f8",
+    "standard_error": "f4",
+    "spread": "f4",
+    "fit": "f8",
+}
 _OPTIONAL = ("standard_error", "spread", "fit")
 _ERRORS = ("standard_error", "spread")
 
@@ -110,6 +112,7 @@ class Attribution:
         evaluations: Inputs scored by the model.
         cancelled: Stopped by hand before it was finished.
         preview: Cancelled so early that the scores are a cheaper stand-in's.
+        hidden: How much of the text is covered, in words; see ``redacted``.
     """
 
     scores: Float32[ndarray, "output input"]
@@ -143,6 +146,7 @@ class Attribution:
     evaluations: int
     cancelled: bool = False
     preview: bool = False
+    hidden: str = ""
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only.
@@ -347,34 +351,60 @@ class Attribution:
                 rows.append(row)
         return pd.DataFrame(rows)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def redacted(self, what: What) -> Attribution:
+        """Return the same with text covered: in the prompt, and wherever else it is said.
+
+        Each character becomes one block, so that nothing moves; numbers stay. How long a text is
+        can still be seen, and whoever has the model may guess from scores.
+
+        Args:
+            what: ``True`` for every character of the prompt but blanks; or a text, a compiled
+                pattern, or a list of these, each of which must be found.
+
+        Raises:
+            ParameterError: It is something else, or found nowhere.
+        """
+        return over(self, what)
+
+    def save(self, path: str | os.PathLike[str], *, redact: What | None = None) -> Path:
         """Write everything to one file, atomically.
 
         Args:
             path: Where to; an existing file is replaced, ``~`` is the home folder.
+            redact: What is covered first; see ``redacted``.
 
         Raises:
             ResultError: The file cannot be written.
+            ParameterError: What is to be covered is nowhere.
         """
-        return _file.write(path, self, _KIND, _ARRAYS, {"neighbourhood": _SEEN})
+        saved = self if redact is None else over(self, redact)
+        return _file.write(path, saved, _KIND, tuple(_ARRAYS), {"neighbourhood": tuple(_SEEN)})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Attribution:
-        """Open a saved attribution; needs neither torch nor the model.
+    def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Attribution:
+        """Open a saved attribution, whoever made it; needs neither torch nor the model.
+
+        Args:
+            path: Of the file.
+            limit: Bytes that it may unpack to; by default 256 MiB and 50 times its own size.
 
         Raises:
-            ResultError: The file is missing, damaged, too new, or something else.
+            ResultError: The file is missing, damaged, too large, too new, or something else.
+            ParameterError: The limit is no positive whole number.
         """
+        return _file.read(path, _KIND, _opened, limit)
 
-        def build(saved: dict[str, Any]) -> Attribution:
-            seen = saved.pop("neighbourhood", None)
-            saved["without"] = tuple(saved.get("without", ()))
-            return cls(
-                **saved | {"model": ModelInfo(**saved["model"])},
-                neighbourhood=None if seen is None else Neighbourhood(**seen),
-            )
 
-        return _file.read(path, _KIND, build)
+def _opened(said: dict[str, Any], arrays: dict[str, ndarray]) -> Attribution:
+    """Make a result of a file that anyone may have written."""
+    found = _saved.result(Attribution, ModelInfo, said, _saved.ATTRIBUTION)
+    if len(found.get("without", ())) > len(found["outputs"]):
+        raise _schema.Wrong("it says more of outputs than there are")
+    names = {name: f"neighbourhood.{name}" for name in _SEEN}
+    seen = {name: arrays.pop(at) for name, at in names.items() if at in arrays}
+    if seen:
+        found["neighbourhood"] = Neighbourhood(**_schema.taken(seen, _SEEN))
+    return Attribution(**(found | _schema.taken(arrays, _ARRAYS, _OPTIONAL)))
 
 
 def _imported(model: str) -> dict[str, Any]:

@@ -350,6 +350,8 @@ def _facts(attributions: Sequence[Attribution]) -> tuple[tuple[str, str, Level],
     ]
     if first.off:
         facts.append(("switched off by", first.off, "plain"))
+    if covered := sum(bool(a.hidden) for a in attributions):
+        facts.append(("redacted", f"in {covered:,} of {count:,} texts", "plain"))
     verdicts = [a.verdict for a in attributions]
     for verdict in dict.fromkeys(verdicts):
         level: Level = "warn" if verdict in ("did not converge", "still moving") else "plain"

@@ -59,6 +59,7 @@ class About:
     note: str = ""
     additive: bool = True
     effect: bool = True
+    hidden: str = ""
 
 
 def number(value: float) -> str:
@@ -128,6 +129,8 @@ def facts(about: About, merged: Merged) -> list[tuple[str, str, Level]]:
         if len(merged.base_values) == 1:
             base, output = merged.base_values[0], merged.output_values[0]
             listed.append((say("base → output"), f"{number(base)} → {number(output)}", "plain"))
+    if about.hidden:
+        listed.append((say("redacted"), hidden_words(about.hidden), "plain"))
     if merged.spread is not None and last.final:
         ranking = _ranking_note(merged)
         if ranking:
@@ -139,8 +142,14 @@ def fact_told(label: str, value: str, level: Level) -> tuple[str, str, Level]:
     """Return a fact of many texts, as it was kept, in the language in force."""
     said = {"target": target_words, "switched off by": stands_in}.get(label)
     if said is None:
-        return (say(label), retold(value, "{n} different ones", "{n} of {count}"), level)
+        told = retold(value, "{n} different ones", "in {n} of {count} texts", "{n} of {count}")
+        return (say(label), told, level)
     return (say(label), said(value), level)
+
+
+def hidden_words(hidden: str) -> str:
+    """Return how much is covered, as it was kept, in the language in force."""
+    return retold(hidden, "{n} of {count} characters", "not the text, but what is said of it")
 
 
 def target_words(target: str) -> str:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError, ResultError, optional
-from llm_interp_widgets.results import _file
+from llm_interp_widgets.results import _file, _saved, _schema
 from llm_interp_widgets.results.attribution import ModelInfo
+from llm_interp_widgets.results.redaction import over
 
 if TYPE_CHECKING:
     import os
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from llm_interp_widgets.results.attribution import Unit
+    from llm_interp_widgets.results.redaction import What
     from llm_interp_widgets.text.tokens import Token
 
 _KIND = "interaction matrix"
-_ARRAYS = ("values", "base_values", "output_values", "completeness_gap")
+_ARRAYS = {"values": "f4", "base_values": "f8", "output_values": "f8", "completeness_gap": "f8"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +59,7 @@ class Interactions:
         model: Which model, in which precision, where.
         seconds: Wall-clock time.
         evaluations: Inputs scored by the model.
+        hidden: How much of the text is covered, in words; see ``redacted``.
     """
 
     values: Float32[ndarray, "output input input"]
@@ -76,6 +79,7 @@ class Interactions:
     model: ModelInfo
     seconds: float
     evaluations: int
+    hidden: str = ""
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only.
@@ -156,36 +160,60 @@ class Interactions:
         ]
         return pd.DataFrame(rows)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def redacted(self, what: What) -> Interactions:
+        """Return the same with text covered: in the prompt, and wherever else it is said.
+
+        Each character becomes one block, so that nothing moves; numbers stay. How long a text is
+        can still be seen, and whoever has the model may guess from scores.
+
+        Args:
+            what: ``True`` for every character of the prompt but blanks; or a text, a compiled
+                pattern, or a list of these, each of which must be found.
+
+        Raises:
+            ParameterError: It is something else, or found nowhere.
+        """
+        return over(self, what)
+
+    def save(self, path: str | os.PathLike[str], *, redact: What | None = None) -> Path:
         """Write everything to one file, atomically.
 
         Args:
             path: Where to; an existing file is replaced, ``~`` is the home folder.
+            redact: What is covered first; see ``redacted``.
 
         Raises:
             ResultError: The file cannot be written.
+            ParameterError: What is to be covered is nowhere.
         """
-        return _file.write(path, self, _KIND, _ARRAYS)
+        saved = self if redact is None else over(self, redact)
+        return _file.write(path, saved, _KIND, tuple(_ARRAYS))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Interactions:
-        """Open saved interactions; needs neither torch nor the model.
+    def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Interactions:
+        """Open saved interactions, whoever made them; needs neither torch nor the model.
+
+        Args:
+            path: Of the file.
+            limit: Bytes that it may unpack to; by default 256 MiB and 50 times its own size.
 
         Raises:
-            ResultError: The file is missing, damaged, too new, or something else.
+            ResultError: The file is missing, damaged, too large, too new, or something else.
+            ParameterError: The limit is no positive whole number.
         """
-        return _file.read(
-            path,
-            _KIND,
-            lambda saved: cls(
-                **{"completeness_gap": None} | saved | {"model": ModelInfo(**saved["model"])}
-            ),
-        )
+        return _file.read(path, _KIND, _opened, limit)
 
     def _pairs(self) -> list[tuple[int, int]]:
         """Return (i, j) with i ≤ j of what can be switched off."""
         features = [i for i, token in enumerate(self.inputs) if not token.special]
         return [(i, j) for i in features for j in features if i <= j]
+
+
+def _opened(said: dict[str, Any], arrays: dict[str, ndarray]) -> Interactions:
+    """Make a result of a file that anyone may have written."""
+    found = _saved.result(Interactions, ModelInfo, said, _saved.INTERACTIONS)
+    found |= {"completeness_gap": None}
+    return Interactions(**(found | _schema.taken(arrays, _ARRAYS, ("completeness_gap",))))
 
 
 def completeness_gap(

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llm_interp_widgets.errors import ResultError
+from llm_interp_widgets.results._schema import LARGEST
 from llm_interp_widgets.text.tokens import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy import ndarray
 
@@ -38,6 +39,35 @@ def from_shap(explanation: Any, index: int | None) -> dict[str, Any]:  # noqa: A
     Raises:
         ResultError: It is something else, or of no text.
     """
+    return _read(_from_shap, explanation, _SHAP, index)
+
+
+def from_lime(explanation: Any) -> dict[str, Any]:  # noqa: ANN401 - a peer's
+    """Return the fields that an explanation by ``LimeTextExplainer`` fills; a row a label.
+
+    Raises:
+        ResultError: It is something else.
+    """
+    return _read(_from_lime, explanation, _LIME)
+
+
+def _read(
+    take: Callable[..., dict[str, Any]],
+    given: Any,  # noqa: ANN401 - a peer's
+    wanted: str,
+    *more: int | None,
+) -> dict[str, Any]:
+    """Return what ``take`` makes of a peer's object; whatever that does when asked is damage."""
+    try:
+        return take(given, *more)
+    except ResultError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise ResultError(f"{_not(given, wanted)} This one is damaged: {words}.") from error
+
+
+def _from_shap(explanation: Any, index: int | None) -> dict[str, Any]:  # noqa: ANN401 - a peer's
     values, data = (getattr(explanation, name, None) for name in ("values", "data"))
     base = getattr(explanation, "base_values", None)
     if values is None or data is None or base is None:
@@ -70,20 +100,6 @@ def from_shap(explanation: Any, index: int | None) -> dict[str, Any]:  # noqa: A
     )
 
 
-def from_lime(explanation: Any) -> dict[str, Any]:  # noqa: ANN401 - a peer's
-    """Return the fields that an explanation by ``LimeTextExplainer`` fills; a row a label.
-
-    Raises:
-        ResultError: It is something else.
-    """
-    try:
-        return _from_lime(explanation)
-    except ResultError:
-        raise
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ResultError(f"{_not(explanation, _LIME)} This one is damaged: {error}.") from error
-
-
 def _from_lime(explanation: Any) -> dict[str, Any]:  # noqa: ANN401 - a peer's
     words: Any = getattr(getattr(explanation, "domain_mapper", None), "indexed_string", None)
     found = getattr(explanation, "local_exp", None)
@@ -97,8 +113,8 @@ def _from_lime(explanation: Any) -> dict[str, Any]:  # noqa: ANN401 - a peer's
             scores[row, places[int(word)]] = float(weight) / len(places[int(word)])
     shared = any(len(at) > 1 for at in places)
     note = "lime switched every place of a word at once; each shows its part. " if shared else ""
-    bases = np.array([float(explanation.intercept[label]) for label in labels])
-    outputs = np.array([float(explanation.predict_proba[label]) for label in labels])
+    bases = _numbers("intercept", [float(explanation.intercept[label]) for label in labels])
+    outputs = _numbers("predict_proba", [float(explanation.predict_proba[i]) for i in labels])
     classes = getattr(explanation, "class_names", None)
     fields = _fields(
         _numbers("local_exp", scores),
@@ -210,7 +226,7 @@ def _numbers(name: str, values: object) -> ndarray:
     size = max(size, array.size)
     if size > _MOST_SCORES:
         raise ResultError(f"{name} hold {size:,} numbers; at most {_MOST_SCORES:,} are read.")
-    if not np.isfinite(array).all():
+    if not (np.abs(array) <= LARGEST).all():
         raise ResultError(f"{name} hold NaN or infinity: the explanation did not succeed.")
     return array
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Float64
     from numpy import ndarray
 
-ARRAYS = ("masks", "values", "proximity", "intercept")
+ARRAYS = {"masks": "b1", "values": "f4", "proximity": "f4", "intercept": "f8"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,13 +44,14 @@ class Neighbourhood:
         Raises:
             ResultError: They do not fit each other.
         """
-        kinds = (np.bool_, np.float32, np.float32, np.float64)
-        for name, kind in zip(ARRAYS, kinds, strict=True):
+        for name, kind in ARRAYS.items():
             array: ndarray = np.array(getattr(self, name), dtype=kind)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        samples, outputs = len(self.proximity), len(self.intercept)
-        if self.masks.shape[:1] != (samples,) or self.values.shape != (samples, outputs):
+        samples, outputs = self.proximity.size, self.intercept.size
+        flat = self.masks.ndim == 2 and self.proximity.ndim == self.intercept.ndim == 1
+        sizes = len(self.masks), self.values.shape
+        if not flat or sizes != (samples, (samples, outputs)):
             shapes = ", ".join(f"{name} {getattr(self, name).shape}" for name in ARRAYS)
             raise ResultError(f"The arrays of a neighbourhood do not fit each other: {shapes}.")
 

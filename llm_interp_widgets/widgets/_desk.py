@@ -22,6 +22,8 @@ from collections import OrderedDict
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
+from llm_interp_widgets.errors import told
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -170,6 +172,4 @@ class _Lane:
                         return
                     send({**answer, "said": words}, buffers)
         except Exception as error:  # noqa: BLE001 - the view shows it
-            message = str(error) or "no message"
-            failure: wire.ErrorInfo = {"name": type(error).__name__, "message": message}
-            send({**answer, "error": failure}, [])
+            send({**answer, "error": told(error)}, [])

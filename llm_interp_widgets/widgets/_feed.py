@@ -6,11 +6,13 @@ messages as ``wire`` defines them. A widget has a feed for every job it shows.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llm_interp_widgets import wire
+from llm_interp_widgets.errors import told
 from llm_interp_widgets.results import describe
 from llm_interp_widgets.widgets._stream import Stream, totals
 from llm_interp_widgets.words import say
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.jobs import Job, Progress
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
+    from llm_interp_widgets.results.redaction import Cover
     from llm_interp_widgets.text.tokens import Token
     from llm_interp_widgets.widgets._stream import Send
 
@@ -61,6 +64,15 @@ class Feed:
     def first(self) -> wire.Snapshot:
         """Return the snapshot of this moment, before anything was sent."""
         return snapshot(self.about, self.job.id, self.job.progress, 0)
+
+    def covered(self, cover: Cover) -> wire.Snapshot:
+        """Return the snapshot of this moment with text covered, for an export."""
+        look = self.job.progress
+        merged = replace(look.merged, without=cover.plain(look.merged.without))
+        found = snapshot(cover.over(self.about), self.job.id, replace(look, merged=merged), 0)
+        if (error := found["state"]["error"]) is not None:
+            error["message"] = cover.text(error["message"])
+        return found
 
     def start(self) -> None:
         """Follow the job from now on."""
@@ -133,9 +145,7 @@ def state(about: About, look: Progress) -> wire.JobState:
             {"label": label, "value": value, "level": level}
             for label, value, level in describe.facts(about, look.merged)
         ],
-        "error": None
-        if error is None
-        else {"name": type(error).__name__, "message": str(error) or "no message"},
+        "error": None if error is None else told(error),
     }
 
 

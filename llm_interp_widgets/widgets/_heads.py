@@ -9,6 +9,7 @@ while something takes long.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models.record import AttentionRecord
     from llm_interp_widgets.models.sweep import Pooling
     from llm_interp_widgets.models.together import Aggregate
+    from llm_interp_widgets.results.redaction import Cover
     from llm_interp_widgets.widgets._desk import Said
 
 _TABLE = 1 << 23  # weights of heads taken together that are kept: 32 MB
@@ -40,9 +42,11 @@ class Answers:
 
     Args:
         records: In the order of the view's stacks.
+        cover: What is covered of the words that are said.
     """
 
-    def __init__(self, records: Sequence[AttentionRecord]) -> None:
+    def __init__(self, records: Sequence[AttentionRecord], cover: Cover | None = None) -> None:
+        self._cover = cover
         self._records = records
         self._tables: dict[tuple[int, int, str], NDArray[np.float32]] = {}
         self._largest: dict[tuple[int, int, str], float] = {}
@@ -65,7 +69,9 @@ class Answers:
         }
         if want["what"] not in known or not 0 <= want["stack"] < len(self._records):
             raise ParameterError(f"There is no {want['what']!r} of stack {want['stack']}.")
-        yield from known[want["what"]](self._records[want["stack"]], want)
+        with nullcontext() if self._cover is None else self._cover.errors():
+            for said, buffers in known[want["what"]](self._records[want["stack"]], want):
+                yield said if self._cover is None else self._cover.plain(said), buffers
 
     def _grid(self, record: AttentionRecord, want: wire.Want) -> Iterator[Said]:
         rows, cols = want["rows"], want["cols"]

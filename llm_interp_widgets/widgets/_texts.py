@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llm_interp_widgets import wire
-from llm_interp_widgets.results.describe import target_words
+from llm_interp_widgets.results.describe import hidden_words, target_words
+from llm_interp_widgets.results.redaction import BLOCK
 from llm_interp_widgets.text.boundaries import sentence_boundaries
 from llm_interp_widgets.words import retold, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llm_interp_widgets.models.record import AttentionRecord
+    from llm_interp_widgets.results.redaction import Cover
     from llm_interp_widgets.text.tokens import Token
 
 _TITLES = {
@@ -34,9 +36,21 @@ _LABEL = 48  # characters of a piece's name
 
 
 class Texts:
-    """Stacks of one record, or of two, by name."""
+    """Stacks of one record, or of two, by name.
 
-    def __init__(self, record: AttentionRecord, beside: AttentionRecord | None = None) -> None:
+    Args:
+        record: The first.
+        beside: The second, if there are two.
+        cover: What of their texts is covered whenever they are shown.
+    """
+
+    def __init__(
+        self,
+        record: AttentionRecord,
+        beside: AttentionRecord | None = None,
+        cover: Cover | None = None,
+    ) -> None:
+        self._cover = cover
         self.records = _main_first(record)
         self.names = [one.name for one in self.records]
         if beside is not None:
@@ -45,24 +59,37 @@ class Texts:
             self.names += [f"{one.name} (second text)" for one in others]
         self._two = beside is not None
 
-    def subject(self, caution: str) -> wire.AttentionSubject:
-        """Return what is fixed for the life of a view."""
+    def subject(self, caution: str, cover: Cover | None = None) -> wire.AttentionSubject:
+        """Return what is fixed for the life of a view.
+
+        Args:
+            caution: What a reader must not forget.
+            cover: What of the texts is covered, besides what always is.
+        """
+        covers = [one for one in (self._cover, cover) if one is not None]
         texts: list[wire.AttentionText] = []
         seen: dict[tuple[Token, ...], int] = {}
 
         def place(tokens: tuple[Token, ...], prompt: str) -> int:
             if tokens not in seen:
                 seen[tokens] = len(texts)
-                texts.append(_text(tokens, prompt))
+                shown = tokens
+                for one in covers:
+                    shown, prompt = one.tokens(shown), one.prompt(prompt)
+                texts.append(_text(shown, prompt))
             return seen[tokens]
 
         stacks = [
             self._stack(one, name, place(one.queries, one.prompt), place(one.tokens, one.prompt))
             for one, name in zip(self.records, self.names, strict=True)
         ]
+        title = self.records[0].model.name
+        for one in covers:
+            stacks = [_covered(stack, one, texts) for stack in stacks]
+            title = one.name(title)
         return {
             "protocol": wire.PROTOCOL,
-            "title": self.records[0].model.name,
+            "title": title,
             "caution": caution,
             "texts": texts,
             "stacks": stacks,
@@ -89,6 +116,26 @@ class Texts:
                 {"label": label, "value": value, "level": "plain"} for label, value in _facts(one)
             ],
         }
+
+
+def _covered(
+    stack: wire.AttentionStack, cover: Cover, texts: Sequence[wire.AttentionText]
+) -> wire.AttentionStack:
+    """Return what is said of a stack, covered, with how much of its keys is."""
+    said: dict[str, Callable[[str], str]] = {
+        say("target"): cover.text,
+        say("note"): cover.text,
+        say("model"): cover.name,
+    }
+    facts: list[wire.Fact] = [
+        {**fact, "value": said.get(fact["label"], str)(fact["value"])}
+        for fact in stack["facts"]
+        if fact["label"] != say("redacted")
+    ]
+    text = "".join(texts[stack["keys"]]["tokens"])
+    much = f"{text.count(BLOCK):,} of {len(text):,} characters"
+    facts.append({"label": say("redacted"), "value": hidden_words(much), "level": "plain"})
+    return {**stack, "target": cover.text(stack["target"]), "facts": facts}
 
 
 def _main_first(record: AttentionRecord) -> list[AttentionRecord]:

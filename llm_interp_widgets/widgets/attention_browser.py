@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from llm_interp_widgets import wire
-from llm_interp_widgets.errors import ParameterError, ResultError, nearest
+from llm_interp_widgets.errors import ParameterError, ResultError, nearest, told
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.heads import keep, left_out_told
 from llm_interp_widgets.export.page import View, check_place, render_page, write_page
 from llm_interp_widgets.jobs import Errand, submit
 from llm_interp_widgets.results.attention import SCORES
+from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.widgets import _kernel
+from llm_interp_widgets.widgets._browser import is_question
 from llm_interp_widgets.widgets._desk import Desk
 from llm_interp_widgets.widgets._heads import Answers
 from llm_interp_widgets.widgets._overview import Drawing, steps
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from llm_interp_widgets import wire
     from llm_interp_widgets.models.record import AttentionRecord
+    from llm_interp_widgets.results.redaction import What
 
 BUDGET = 10_000_000
 _CAUTION = "Weights, not importance: they say where a head looked, not what its looking did."
 _PARTS = ("attention_head",)
-_WANTED = frozenset(wire.Want.__annotations__)
 
 
 class AttentionBrowser(PageWidget):
@@ -68,6 +70,7 @@ class AttentionBrowser(PageWidget):
         "subject", "overviews", "head", "how", "stack", "beside", "mode", "selected", "key",
         "selected_heads", "sort", "least", "scale", "pieces",
     )  # fmt: skip
+    browser_traits: ClassVar[tuple[str, ...]] = (*PageWidget.browser_traits, *shared_traits[2:])
 
     subject = traitlets.Dict().tag(sync=True)
     overviews = traitlets.List(traitlets.Dict()).tag(sync=True)
@@ -90,6 +93,8 @@ class AttentionBrowser(PageWidget):
         self,
         record: AttentionRecord,
         beside: AttentionRecord | None = None,
+        *,
+        redact: What | None = None,
         **traits: Any,  # noqa: ANN401
     ) -> None:
         """Show a record: live, or opened from a file.
@@ -97,18 +102,23 @@ class AttentionBrowser(PageWidget):
         Args:
             record: From ``attention`` or ``AttentionRecord.load``; all of its stacks are shown.
             beside: Of another text, to compare the same heads.
+            redact: What of the texts is covered; see ``Attribution.redacted``.
             **traits: Initial traits.
         """
         self._closed = True  # until there is something to close
         self.record = record
-        self._texts = Texts(record, beside)
+        cover = None if redact is None else Cover(redact)
+        self._texts = Texts(record, beside, cover)
         self._drawings = [Drawing(one) for one in self._texts.records]
         send = _sender(self)
-        self._desk = Desk(Answers(self._texts.records), send)
+        subject = dict(self._texts.subject(say(_CAUTION)))
+        if cover is not None:
+            cover.check()
+        self._desk = Desk(Answers(self._texts.records, cover), send)
         self._errand = Errand(_drawn(self._drawings, send, _keeper(self)), _ended(self))
         try:
             super().__init__(
-                subject=dict(self._texts.subject(say(_CAUTION))),
+                subject=subject,
                 overviews=[dict(drawing.state()) for drawing in self._drawings],
                 **({"stack": record.name} | traits),
             )
@@ -231,7 +241,7 @@ class AttentionBrowser(PageWidget):
 
     def to_html(
         self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False,
-        budget: int = BUDGET,
+        redact: What | None = None, budget: int = BUDGET,
     ) -> Path:  # fmt: skip
         """Write one HTML file in which every head can be opened offline.
 
@@ -239,33 +249,44 @@ class AttentionBrowser(PageWidget):
             path: Where to.
             title: Of the page.
             overwrite: Replace a file that is there.
+            redact: What of the texts is covered; see ``Attribution.redacted``.
             budget: Bytes of the whole file. What does not fit is left out, heads on the shelf
                 last, and the view says so; the overview and the view itself, about 0.3 MB and
                 up to 1 MB of pictures, always stay.
 
         Raises:
             ClosedWidgetError: The widget was closed.
-            ParameterError: The budget is negative.
+            ParameterError: The budget is negative, or what is to be covered is nowhere.
             ExportError: The file is there, or cannot be written.
         """
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
             raise ParameterError(f"budget={budget!r} must be a whole number of bytes, 0 or above.")
         check_place(path, overwrite=overwrite)  # before what takes long
-        name = title or self.heading
-        bare = len(render_page([self._with([])], name).encode())
-        page = render_page([self._with(self._kept(max(0, budget - bare)))], name)
+        cover = None if redact is None else Cover(redact)
+        bare, name = self._with([], cover), title or self.heading
+        if cover is not None:
+            cover.check()
+            name = cover.text(name)
+        size = len(render_page([bare], name).encode())
+        page = render_page([self._with(self._kept(max(0, budget - size)), cover)], name)
         return write_page(path, page, overwrite=overwrite)
 
-    def view(self) -> View:
+    def view(self, cover: Cover | None = None) -> View:
         """Return the frozen view with every head that fits into 10 MB; see ``to_html``.
+
+        Args:
+            cover: What of its texts is covered.
 
         Raises:
             ClosedWidgetError: The widget was closed.
         """
-        return self._with(self._kept(BUDGET))
+        return self._with(self._kept(BUDGET), cover)
 
-    def _with(self, kept: list[dict[str, Any]]) -> View:
-        frozen = super().view()
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        return {"subject": dict(self._texts.subject(say(_CAUTION), cover))}
+
+    def _with(self, kept: list[dict[str, Any]], cover: Cover | None) -> View:
+        frozen = super().view(cover)
         state = dict(frozen.state) | {"kept": kept}
         return View(frozen.bundle, state, self.part_names, "attention_kernel")
 
@@ -338,7 +359,7 @@ def _ended(widget: AttentionBrowser) -> Callable[[str], None]:
                 drawing.status = status  # type: ignore[assignment]
         error = alive._errand.error  # noqa: SLF001
         if error is not None:
-            alive.failure = {"name": type(error).__name__, "message": str(error) or "no message"}
+            alive.failure = dict(told(error))
         publish()
         if not alive._viewed:  # noqa: SLF001
             alive._sum_up()  # noqa: SLF001
@@ -356,7 +377,5 @@ def _handle(widget: AttentionBrowser, content: object, _buffers: object) -> None
     elif content.get("type") == "part" and content.get("name") in _PARTS:
         found: wire.PartSource = {"type": "part", "name": content["name"]}
         widget.send(found, [bundle(content["name"]).encode()])
-    elif content.get("type") == "ask" and isinstance(content.get("wants"), list):
-        wants = content["wants"]
-        if all(isinstance(one, dict) and one.keys() >= _WANTED for one in wants):
-            widget._desk.ask(content)  # type: ignore[arg-type]  # noqa: SLF001
+    elif content.get("type") == "ask" and is_question(content):
+        widget._desk.ask(content)  # noqa: SLF001

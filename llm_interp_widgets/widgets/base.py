@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from llm_interp_widgets import wire
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
+    from llm_interp_widgets.results.redaction import Cover
 
 
 class ResultWidget(PageWidget):
     """A view of one attribution, live or finished."""
 
     shared_traits: ClassVar[tuple[str, ...]] = ("snapshot", "selected", "output")
+    browser_traits: ClassVar[tuple[str, ...]] = (*PageWidget.browser_traits, "selected", "output")
 
     snapshot = traitlets.Dict().tag(sync=True)
     selected = traitlets.Int(None, allow_none=True).tag(sync=True)
@@ -153,6 +155,9 @@ class ResultWidget(PageWidget):
                 ) from error
             raise
 
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        return {"snapshot": dict(self._feeds[0].covered(cover))}
+
     def _settle(self) -> None:
         for feed in self._feeds:
             feed.job.wait()
@@ -192,6 +197,10 @@ class JobsWidget(ResultWidget):
 
     def _snapshots(self) -> Sequence[dict[str, Any]]:
         return [self.snapshot, *self.others]
+
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        others = [dict(feed.covered(cover)) for feed in self._feeds[1:]]
+        return {**super()._covered(cover), "others": others}
 
     def _keep_other(self, place: int, snapshot: wire.Snapshot) -> None:
         with self._lock:
@@ -261,7 +270,7 @@ def _handle(widget: ResultWidget, content: object, _buffers: object) -> None:
         match content.get("type"):
             case "ready":
                 feed.ready()
-            case "ack" if mine and isinstance(content.get("seq"), int):
+            case "ack" if mine and type(content.get("seq")) is int:
                 feed.acknowledge(content["seq"])
             case "cancel" if mine:
                 feed.job.cancel()

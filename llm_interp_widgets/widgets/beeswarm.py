@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llm_interp_widgets.results.collection import By, Collection
+    from llm_interp_widgets.results.redaction import Cover
 
 _LAST_OF_ONE_UNIT = 0xFFFF
 
@@ -40,6 +41,9 @@ class Beeswarm(PageWidget):
     bundle_name: ClassVar[str] = "beeswarm"
     shared_traits: ClassVar[tuple[str, ...]] = (
         "data", "by", "selected", "output", "plot", "color", "least", "rows",
+    )  # fmt: skip
+    browser_traits: ClassVar[tuple[str, ...]] = (
+        *PageWidget.browser_traits, "selected", "output", "plot", "color", "least",
     )  # fmt: skip
 
     data = traitlets.Dict().tag(sync=True)
@@ -84,6 +88,11 @@ class Beeswarm(PageWidget):
         super().__init__(
             data=dict(packed(collection)), by={"kind": kind, "groups": named}, **traits
         )
+
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        kept = cover.over_texts(self.collection)
+        groups = {cover.text(name): cover.words(given) for name, given in self.by["groups"].items()}
+        return {"data": dict(packed(kept)), "by": {**self.by, "groups": groups}}
 
     @property
     def heading(self) -> str:

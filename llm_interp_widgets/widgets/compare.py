@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import traitlets
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.jobs import Job
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
+    from llm_interp_widgets.results.redaction import Cover
 
 
 class Compare(JobsWidget):
@@ -52,6 +53,10 @@ class Compare(JobsWidget):
         for about, job in jobs[1:]:
             widget.add(about, job, owned=owned)
         return widget
+
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        found = super()._covered(cover)
+        return {**found, "labels": cover.plain(self.labels)}
 
     @property
     def heading(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from llm_interp_widgets.errors import InterpError, ParameterError
+from llm_interp_widgets.errors import ParameterError, told
 from llm_interp_widgets.widgets.base import JobsWidget
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.jobs import Job
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
+    from llm_interp_widgets.results.redaction import Cover
 
     Ask = Callable[[int, int], tuple[About, Job[Attribution], Callable[[], object]]]
 
@@ -36,6 +37,9 @@ class GenerationView(JobsWidget):
     bundle_name: ClassVar[str] = "generation_view"
     shared_traits: ClassVar[tuple[str, ...]] = (
         *JobsWidget.shared_traits, "span", "alternatives", "contrasts", "contrast_shown",
+    )  # fmt: skip
+    browser_traits: ClassVar[tuple[str, ...]] = (
+        *JobsWidget.browser_traits, "span", "contrast_shown",
     )  # fmt: skip
 
     span = traitlets.Int(1, min=1).tag(sync=True)
@@ -67,6 +71,14 @@ class GenerationView(JobsWidget):
         super().__init__(about, job, alternatives=dict(alternatives or {}), **traits)
         self.on_msg(_handle)
 
+    @traitlets.validate("span")
+    def _check_span(self, proposal: dict[str, Any]) -> int:
+        value: int = proposal["value"]
+        if value > max(1, len(self.about.outputs)):
+            msg = f"span={value} is out of range; there are {len(self.about.outputs)} outputs."
+            raise traitlets.TraitError(msg)
+        return value
+
     @traitlets.validate("contrast_shown")
     def _check_contrast_shown(self, proposal: dict[str, Any]) -> int | None:
         value: int | None = proposal["value"]
@@ -93,6 +105,14 @@ class GenerationView(JobsWidget):
         """
         place = self._begin(output, alternative)
         return self._result_of(self._feeds[place + 1], None)
+
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        found = super()._covered(cover)
+        if offered := self.alternatives:
+            outputs = cover.tokens(self.about.outputs, answer=True)
+            tokens = cover.choices(offered["tokens"], self.about.outputs, outputs)
+            found["alternatives"] = {**offered, "tokens": tokens}
+        return found
 
     def _begin(self, output: int, alternative: int) -> int:
         """Start a contrast, or show the one that is there; return its place."""
@@ -123,10 +143,10 @@ def _handle(widget: GenerationView, content: object, _buffers: object) -> None:
     if not isinstance(content, dict) or content.get("type") != "contrast":
         return
     output, alternative = content.get("output"), content.get("alternative")
-    if not isinstance(output, int) or not isinstance(alternative, int):
+    if type(output) is not int or type(alternative) is not int:
         return
     try:
         widget._begin(output, alternative)  # noqa: SLF001 - the wire's other half
         widget.failure = {}
-    except InterpError as error:
-        widget.failure = {"name": type(error).__name__, "message": str(error)}
+    except Exception as error:  # noqa: BLE001 - the view shows it
+        widget.failure = dict(told(error))

@@ -35,9 +35,19 @@ class LimeView(ResultWidget):
     shared_traits: ClassVar[tuple[str, ...]] = (
         *ResultWidget.shared_traits, "sample", "neighbourhood",
     )  # fmt: skip
+    browser_traits: ClassVar[tuple[str, ...]] = (*ResultWidget.browser_traits, "sample")
 
     sample = traitlets.Int(None, allow_none=True).tag(sync=True)
     neighbourhood = traitlets.Dict().tag(sync=True)
+
+    @traitlets.validate("sample")
+    def _check_sample(self, proposal: dict[str, Any]) -> int | None:
+        value: int | None = proposal["value"]
+        size = self.neighbourhood.get("samples", 0)
+        if value is not None and not 0 <= value < size:
+            msg = f"sample={value} is out of range; there are {size}, counted from 0."
+            raise traitlets.TraitError(msg)
+        return value
 
     def __init__(self, about: About, job: Job[Attribution], **traits: Any) -> None:  # noqa: ANN401
         """Follow a job: not submitted yet, running, or over."""

@@ -25,7 +25,9 @@ from llm_interp_widgets.errors import ClosedWidgetError
 from llm_interp_widgets.export.bundles import packed, templates
 from llm_interp_widgets.export.page import View, render_page, write_page
 from llm_interp_widgets.export.snapshot import snapshot
+from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.widgets import _kernel
+from llm_interp_widgets.widgets._browser import take
 from llm_interp_widgets.words import ENGLISH, follow, language, translations
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_interp_widgets import wire
+    from llm_interp_widgets.results.redaction import What
 
 
 class PageWidget(anywidget.AnyWidget):
@@ -47,6 +50,8 @@ class PageWidget(anywidget.AnyWidget):
     """Bundles that the view loads when it needs them."""
     shared_traits: ClassVar[tuple[str, ...]] = ()
     """Traits that a page holds."""
+    browser_traits: ClassVar[tuple[str, ...]] = ("_view_count", "layout", "tabbable", "tooltip")
+    """Traits that the browser may set; all others are the kernel's to say."""
 
     words = traitlets.Dict().tag(sync=True)
 
@@ -114,29 +119,40 @@ class PageWidget(anywidget.AnyWidget):
         names = (cls.bundle_name, *cls.part_names)
         return translations(template for name in names for template in templates(name))
 
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the browser sets, as far as it is valid; and put the browser right."""
+        for name in take(self, sync_data, super().set_state):
+            self.send_state(name)
+
     @property
     def heading(self) -> str:
         """What is shown, as the title of a page."""
         raise NotImplementedError
 
     def to_html(
-        self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False
-    ) -> Path:
+        self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False,
+        redact: What | None = None,
+    ) -> Path:  # fmt: skip
         """Write one HTML file that works offline; waits for what is still running.
 
         Args:
             path: Where to.
             title: Of the page; what is explained by default.
             overwrite: Replace a file that is there.
+            redact: What of the text is covered; see ``Attribution.redacted``.
 
         Raises:
             ClosedWidgetError: The widget was closed.
+            ParameterError: What is to be covered is nowhere.
             ExportError: The file is there, or cannot be written.
         """
-        return write_views(path, [self], title=title, overwrite=overwrite)
+        return write_views(path, [self], title=title, overwrite=overwrite, redact=redact)
 
-    def view(self) -> View:
+    def view(self, cover: Cover | None = None) -> View:
         """Return the frozen view: bundle and state, for an export.
+
+        Args:
+            cover: What of its texts is covered.
 
         Raises:
             ClosedWidgetError: The widget was closed.
@@ -144,12 +160,18 @@ class PageWidget(anywidget.AnyWidget):
         self._check_open("export")
         self._settle()
         state = {name: getattr(self, name) for name in ("words", *self.shared_traits)}
+        if cover is not None:
+            state |= self._covered(cover)
         return View(bundle=self.bundle_name, state=state, parts=self.part_names)
 
     def close(self) -> None:
         """Take the widget off the screen."""
         self._closed = True
         super().close()
+
+    def _covered(self, cover: Cover) -> dict[str, Any]:
+        """Return the traits that hold text, covered."""
+        raise NotImplementedError
 
     def _settle(self) -> None:
         """Wait until the traits are final."""
@@ -193,7 +215,13 @@ def write_views(
     *,
     title: str | None,
     overwrite: bool,
+    redact: What | None = None,
 ) -> Path:
     """Freeze several views into one HTML file; see ``save_html``."""
-    views = [widget.view() for widget in widgets]
-    return write_page(path, render_page(views, title or widgets[0].heading), overwrite=overwrite)
+    cover = None if redact is None else Cover(redact)
+    views = [widget.view(cover) for widget in widgets]
+    name = title or widgets[0].heading
+    if cover is not None:
+        cover.check()
+        name = cover.text(name)
+    return write_page(path, render_page(views, name), overwrite=overwrite)

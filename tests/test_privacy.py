@@ -1,0 +1,452 @@
+"""What widgets, files and pages keep: nothing of the machine, and nothing that was redacted."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+import re
+import socket
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+import llm_interp_widgets as liw
+from llm_interp_widgets.errors import ClosedWidgetError, JobError, ParameterError
+from llm_interp_widgets.results.redaction import BLOCK
+
+TEXT = "The capital of France is Paris, and Zanzibar Hilton's key is qx7-41 of Japan"
+FEW = {"evaluations": 40, "precision": None}
+
+
+# ── everything that something holds, decoded ──────────────────────────────────
+
+
+def contents(value):
+    """Return all bytes in a value, at any depth and however packed, as one text."""
+    return "\n".join(_texts(value))
+
+
+def _texts(value, depth=0):
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one, depth)
+    elif isinstance(value, bytes | bytearray | memoryview):
+        yield from _bytes(bytes(value), depth)
+    elif value is not None:
+        yield str(value)
+        yield from _hidden_in(str(value), depth)
+
+
+def _hidden_in(text, depth):
+    """What escapes and base64 in a text stand for."""
+    if "\\u" in text:
+        yield re.sub(r"\\u([0-9a-f]{4})", lambda m: chr(int(m[1], 16)), text)
+    for found in re.findall(r"[A-Za-z0-9+/]{16,}={0,2}", text) if depth < 3 else ():
+        try:
+            yield from _bytes(base64.b64decode(found + "=" * (-len(found) % 4)), depth + 1)
+        except binascii.Error:
+            continue
+
+
+def _bytes(raw, depth):
+    yield raw.decode("utf-8", "replace")
+    yield raw.decode("utf-16-le", "replace")
+    for unpack in (gzip.decompress, zlib.decompress, lambda data: zlib.decompress(data, -15)):
+        try:
+            yield from _texts(unpack(raw).decode("utf-8", "replace"), depth + 1)
+        except (OSError, zlib.error, EOFError):
+            continue
+
+
+def page(path):
+    """Return what a page holds: as it is written, and what its parts unpack to."""
+    return contents(path.read_text(encoding="utf-8"))
+
+
+def file(path):
+    """Return what a saved file holds, members unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        return contents({one.filename: archive.read(one) for one in archive.infolist()})
+
+
+def test_the_search_finds_what_is_packed(tmp_path):
+    raw = b"a needle in a haystack " * 40
+    packed = [gzip.compress(raw), zlib.compress(raw), raw]
+    for data in packed:
+        assert "needle" in contents({"a": [{"b": data}]})
+        assert "needle" in contents(f'<x>{base64.b64encode(data).decode()}"')
+    w = liw.TokenHighlighter.of(made())
+    assert "Zanzibar" in contents(w.get_state())
+    assert "Zanzibar" in page(w.to_html(tmp_path / "a.html"))
+    assert "Zanzibar" in file(made().save(tmp_path / "a.npz"))
+
+
+def made():
+    from llm_interp_widgets.results.attribution import ModelInfo
+    from llm_interp_widgets.text.tokens import Token
+
+    parts = re.findall(r"\s*\S+", TEXT)
+    ends = np.cumsum([len(part) for part in parts])
+    inputs = tuple(
+        Token(part, 50 + i, int(end) - len(part), int(end), position=i)
+        for i, (part, end) in enumerate(zip(parts, ends, strict=True))
+    )
+    return liw.Attribution(
+        scores=np.linspace(-1, 1, len(parts))[None],
+        inputs=inputs,
+        outputs=(Token(" Zanzibar", 77, len(TEXT), len(TEXT) + 9, position=len(parts)),),
+        base_values=np.zeros(1),
+        output_values=np.zeros(1),
+        completeness_gap=np.ones(1),
+        method="shapley",
+        off="“ key”",
+        note="The target “Zanzibar” is long.",
+        without=("Without “qx7-41” it would have said “Hilton's”.",),
+        params={"filler": [" key", "_"], "evaluations": 7},
+        target="“Zanzibar”",
+        unit="log_prob",
+        prompt=TEXT,
+        model=ModelInfo("tiny", None, "float32", "cpu"),
+        seed=0,
+        seconds=0.0,
+        evaluations=7,
+    )
+
+
+# ── nothing of the machine ────────────────────────────────────────────────────
+
+HOME = "eve-7141-home"
+SECRETS = {
+    "HF_TOKEN": "hf_k3JxQv81xTqLmZw02",
+    "OPENAI_API_KEY": "sk-proj-55Xaaq910",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7",
+    "USER": "eve-user-2093",
+    "LOGNAME": "eve-user-2093",
+    "HOSTNAME": "eve-host-5518",
+    "MY_PROJECT": "eve-project-3377",
+}
+
+
+@pytest.fixture
+def machine(tiny_model, tokenizer, tmp_path, monkeypatch):
+    """A model in a home folder, and an environment with secrets; what must not be kept."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path / HOME))
+    folder = tmp_path / HOME / "models" / "tiny-folder"
+    tiny_model("llama").save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    host = socket.gethostname()
+    kept_out = {*SECRETS.values(), HOME, str(tmp_path), *([host] if len(host) > 6 else [])}
+
+    def check(text):
+        assert not [one for one in kept_out if one in text]
+        return text
+
+    return folder, check
+
+
+def test_nothing_of_the_machine_is_kept(machine, tmp_path):
+    folder, check = machine
+    lm = liw.load(folder)
+    assert lm.name == "tiny-folder"
+    a = liw.attribute(lm, "The capital of France", method="lime", evaluations=40)
+    record = liw.attention(lm, "The capital of France", " is")
+    views = [
+        liw.explain(lm, "The capital of France", **FEW),
+        liw.attend(record),
+        liw.generate(lm, "The capital", 2, "occlusion"),
+        liw.compare(lm, "The capital of France", None, ["occlusion", "saliency"]),
+        liw.lime(a),
+        liw.beeswarm([a, a]),
+        *(view(liw.attribute(lm, "The capital", **FEW)) for view in (liw.waterfall, liw.force)),
+    ]
+    for number, w in enumerate(views):
+        assert "tiny-folder" in check(page(w.to_html(tmp_path / f"{number}.html")))
+        check(contents(w.get_state()))
+    check(page(liw.save_html(tmp_path / "all.html", views)))
+    for result in (a, record, liw.interactions(lm, "The capital", filler=" of")):
+        assert "tiny-folder" in check(file(result.save(tmp_path / "saved.npz")))
+
+
+def test_an_error_is_kept_without_the_place_it_came_from(machine, tmp_path):
+    folder, check = machine
+    lm = liw.load(folder)
+    forward = type(lm.model).forward
+
+    def later(*args, **kwargs):
+        if kwargs["input_ids"].shape[0] > 1:
+            token = SECRETS["HF_TOKEN"]
+            raise OSError(
+                f"cannot map '{folder}/model.safetensors' for {token}, see https://a.b/c/d"
+            )
+        return forward(lm.model, *args, **kwargs)
+
+    lm.model.forward = later
+    w = liw.explain(lm, "The capital of France is")
+    with pytest.raises(OSError, match="cannot map"):
+        w.result(20)
+    told = w.snapshot["state"]["error"]
+    assert told == {
+        "name": "OSError",
+        "message": "cannot map '…/model.safetensors' for …, see https://a.b/c/d",
+    }
+    check(contents(w.get_state()))
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("/home/eve/models/tiny", "tiny"),
+        ("~/models/tiny/", "tiny"),
+        ("./checkpoints/run/tiny", "tiny"),
+        ("checkpoints/run/tiny", "tiny"),
+        ("C:\\Users\\eve\\tiny", "tiny"),
+        ("org/name", "org/name"),
+        ("gpt2", "gpt2"),
+        ("", "LlamaForCausalLM"),
+    ],
+)
+def test_a_wrapped_model_is_called_by_its_folders_name(tiny_model, tokenizer, source, name):
+    model = tiny_model("llama")
+    model.config._name_or_path = source
+    model.name_or_path = source
+    assert liw.wrap(model, tokenizer).info.name == name
+
+
+# ── redacted ──────────────────────────────────────────────────────────────────
+
+
+def hides(text, *secrets):
+    assert not [one for one in secrets if one in text], text[:300]
+    assert BLOCK in text
+
+
+def test_a_redacted_result_keeps_its_layout_and_numbers():
+    a = made()
+    b = a.redacted("Zanzibar Hilton")
+    assert b.prompt == TEXT.replace("Zanzibar", BLOCK * 8).replace("Hilton", BLOCK * 6)
+    assert [b.prompt[t.start : t.end] for t in b.inputs] == [t.text for t in b.inputs]
+    assert [(t.start, t.end, t.position) for t in b.inputs] == [
+        (t.start, t.end, t.position) for t in a.inputs
+    ]
+    assert np.array_equal(a.scores, b.scores)
+    assert [t.id for t in b.inputs if BLOCK in t.text] == [-1, -1]
+    assert [t.id for t in b.inputs if BLOCK not in t.text] == [
+        t.id for t in a.inputs if "Zanzibar" not in t.text and "Hilton" not in t.text
+    ]
+    assert b.inputs[8].text == " ██████'s"  # covered in part, as its span is
+    assert b.hidden == f"14 of {len(TEXT)} characters"
+    assert ("redacted", b.hidden, "plain") in facts(b)
+    assert a.prompt == TEXT
+    assert a.hidden == ""
+
+
+def facts(a):
+    from llm_interp_widgets.results import describe
+    from llm_interp_widgets.results.partial import Merged
+
+    return describe.facts(a.about(), Merged.empty(*a.scores.shape).merge(a.as_partial()))
+
+
+def test_what_is_covered_is_covered_wherever_it_is_said():
+    b = made().redacted(["Zanzibar", "qx7-41", " key"])
+    assert b.target == f"“{BLOCK * 8}”"
+    assert b.outputs[0].text == " " + BLOCK * 8
+    assert b.outputs[0].id == -1
+    assert b.note == f"The target “{BLOCK * 8}” is long."
+    assert b.without == (f"Without “{BLOCK * 6}” it would have said “Hilton's”.",)
+    assert b.off == f"“ {BLOCK * 3}”"
+    assert b.params["filler"] == [f" {BLOCK * 3}", "_"]
+    assert b.params["evaluations"] == 7
+
+
+def test_everything_but_blanks():
+    b = made().redacted(True)
+    assert b.prompt == re.sub(r"\S", BLOCK, TEXT)
+    assert {t.id for t in b.inputs} == {-1}
+    assert b.target == f"“{BLOCK * 8}”"  # the prompt says it, too
+    assert b.model.name == "tiny"
+    assert b.hidden == f"{len(TEXT.replace(' ', ''))} of {len(TEXT)} characters"
+
+
+@pytest.mark.parametrize(
+    ("what", "shown"),
+    [
+        (re.compile(r"\d+"), TEXT.replace("7", BLOCK).replace("41", BLOCK * 2)),
+        (re.compile(r"x?"), TEXT.replace("x", BLOCK)),
+        (["of France", "nce is"], TEXT.replace("of France is", f"██ {BLOCK * 6} ██")),
+        ("an", TEXT.replace("an", "██")),
+    ],
+)
+def test_patterns_and_places_that_overlap(what, shown):
+    assert made().redacted(what).prompt == shown
+
+
+def test_texts_that_overlap_themselves():
+    from dataclasses import replace
+
+    from llm_interp_widgets.text.tokens import Token
+
+    a = replace(made(), prompt="banana", inputs=(Token("banana", 1, 0, 6),), scores=np.ones((1, 1)))
+    assert a.redacted("ana").prompt == "b█████"
+
+
+@pytest.mark.parametrize("what", [False, None, 3, b"Paris", [], "", " ", [3], re.compile(b"a"), {}])
+def test_what_cannot_be_covered(what):
+    with pytest.raises(ParameterError, match=r"Pass True|names nothing"):
+        made().redacted(what)
+
+
+@pytest.mark.parametrize("what", ["zanzibar", ["Zanzibar", "Lisbon"], re.compile("Lisbon|x{9}")])
+def test_what_is_found_nowhere_is_an_error(what, tmp_path):
+    with pytest.raises(ParameterError, match="found nowhere"):
+        made().redacted(what)
+    with pytest.raises(ParameterError, match="found nowhere"):
+        made().save(tmp_path / "a.npz", redact=what)
+    with pytest.raises(ParameterError, match="found nowhere"):
+        liw.bar(made()).to_html(tmp_path / "a.html", redact=what)
+    assert not list(tmp_path.iterdir())
+
+
+def test_redacted_twice():
+    b = made().redacted("Zanzibar").redacted("Paris")
+    assert b.hidden == f"13 of {len(TEXT)} characters"
+    hides(contents(b.prompt), "Zanzibar", "Paris")
+
+
+def test_bytes_of_one_character_lose_their_ids_with_it(tiny_lm):
+    a = liw.attribute(tiny_lm(), "The 👩‍💻 is", " a", "input_x_gradient")
+    record = liw.attention(tiny_lm(), "The 👩‍💻 is")
+    assert sum(not t.text for t in record.tokens) > 3
+    for tokens in (a.redacted("👩‍💻").inputs, record.redacted("👩‍💻").tokens):
+        assert all((t.id == -1) == (BLOCK in t.text or not t.text) for t in tokens)
+        assert "".join(t.text for t in tokens) == "The ███ is"
+
+
+SAID = "The capital of France is qx7-41 of Japan"
+
+
+@pytest.fixture
+def lm(tiny_lm):
+    return tiny_lm()
+
+
+@pytest.mark.parametrize("what", [True, "qx7-41", re.compile(r"qx\d-\d+"), ["France", "qx7-41"]])
+def test_views_that_never_hold_it(lm, tmp_path, what):
+    views = [
+        liw.explain(lm, SAID, " France", redact=what, **FEW),
+        liw.compare(lm, SAID, " qx7-41", ["occlusion", "saliency"], redact=what),
+        liw.generate(lm, SAID, 3, "occlusion", redact=what),
+        liw.attend(lm, SAID, " qx7-41", redact=what),
+        liw.lime(liw.explain(lm, SAID, " Japan", "lime", evaluations=40, redact=what)),
+    ]
+    views[2].contrast(0, 1)
+    for w in views:
+        path = w.to_html(tmp_path / "a.html", overwrite=True)
+        for text in (page(path), contents(w.get_state())):
+            hides(text, "qx7-41")
+    a = views[0].result()
+    hides(repr(a) + contents(a.prompt), "qx7-41")
+    hides(file(a.save(tmp_path / "a.npz")), "qx7-41")
+    again = liw.Attribution.load(tmp_path / "a.npz")
+    assert (again.hidden, again.prompt) == (a.hidden, a.prompt)
+    whole = liw.attribute(lm, SAID, " France", **FEW)
+    assert np.array_equal(whole.scores, a.scores)
+
+
+@pytest.mark.parametrize("what", [True, "qx7-41", re.compile(r"qx\d-\d+")])
+def test_pages_and_files_that_never_hold_it(lm, tmp_path, what):
+    a = liw.attribute(lm, SAID, " qx7-41", "lime", evaluations=40)
+    other = liw.attribute(lm, "Another text of Japan and qx7-41", " qx7-41", "lime", evaluations=40)
+    views = [
+        liw.TokenHighlighter.of(a),
+        liw.bar(a),
+        liw.lime(a),
+        liw.compare([a, a]),
+        liw.generation(a),
+        liw.beeswarm([a, other], by={"keys": ["QX7-41", "japan"], "countries": ["france"]}),
+        liw.generate(lm, SAID, 2, "occlusion"),
+        liw.attend(lm, SAID, " qx7-41"),
+    ]
+    for w in views:
+        path = w.to_html(tmp_path / "a.html", title=f"On {SAID}", redact=what, overwrite=True)
+        hides(page(path), "qx7-41", "QX7-41")
+        assert "qx7-41" in contents(w.get_state())  # the live view has it still
+    path = liw.save_html(tmp_path / "all.html", [*views, a], redact=what)
+    hides(page(path), "qx7-41", "QX7-41")
+    pairs = liw.interactions(lm, "The key qx7", " qx7", granularity="word", filler=" of")
+    for result, secret in (
+        (a, "qx7-41"),
+        (liw.attention(lm, SAID, " qx7-41"), "qx7-41"),
+        (pairs, "qx7"),
+    ):
+        given = what if secret == "qx7-41" or what is True else "qx7"
+        hides(file(result.save(tmp_path / "b.npz", redact=given)), secret)
+        assert secret in file(result.save(tmp_path / "b.npz"))
+
+
+def test_ids_of_what_is_covered_are_in_no_file(lm, tmp_path):
+    record = liw.attention(lm, SAID).redacted("qx7-41")
+    a = liw.attribute(lm, SAID, " qx7-41", "occlusion").redacted("qx7-41")
+    for result in (record, a):
+        with zipfile.ZipFile(result.save(tmp_path / "a.npz")) as archive:
+            header = json.loads(archive.read("header.npy")[128:])
+        for token in header["inputs"] + header["outputs"]:
+            assert (token["id"] == -1) == (BLOCK in token["text"])
+
+
+def test_a_redacted_record_shows_the_same_weights_and_asks_nothing_again(lm, tmp_path):
+    record = liw.attention(lm, SAID, " France")
+    covered = record.redacted("France")
+    assert covered.prompt == SAID.replace("France", BLOCK * 6)
+    np.testing.assert_array_equal(covered.weights(0, 1), record.weights(0, 1))
+    with pytest.raises(liw.errors.ResultError, match="covered"):
+        covered.effect([(0, 1)])
+    liw.AttentionRecord.load(covered.save(tmp_path / "r.npz"))
+    w = liw.attend(covered)
+    assert "France" not in contents(w.get_state())
+
+
+def test_a_page_of_a_redacted_view_covers_both(lm, tmp_path):
+    w = liw.attend(lm, SAID, redact="France")
+    hides(page(w.to_html(tmp_path / "a.html", redact="Japan")), "France", "Japan")
+    w = liw.explain(lm, SAID, redact="France", **FEW)
+    hides(page(w.to_html(tmp_path / "b.html", redact="Japan")), "France", "Japan")
+
+
+def test_an_error_that_says_it_is_covered(tiny_model, tokenizer):
+    lm = liw.wrap(tiny_model("llama"), tokenizer)
+    forward = type(lm.model).forward
+
+    def later(*args, **kwargs):
+        if kwargs["input_ids"].shape[0] > 1:
+            raise RuntimeError(f"cannot read {SAID!r}")
+        return forward(lm.model, *args, **kwargs)
+
+    lm.model.forward = later
+    w = liw.explain(lm, SAID, redact="qx7-41")
+    with pytest.raises(
+        JobError, match="RuntimeError: cannot read 'The capital of France is ██████"
+    ):
+        w.result(20)
+    hides(contents(w.get_state()), "qx7-41")
+
+
+def test_results_are_redacted_one_by_one(lm):
+    a = liw.attribute(lm, SAID, " a", "occlusion")
+    with pytest.raises(ParameterError, match="redacted"):
+        liw.compare([a, a], redact="France")
+
+
+def test_a_closed_view_has_no_page(lm, tmp_path):
+    w = liw.explain(lm, SAID, redact="France", **FEW)
+    w.close()
+    with pytest.raises(ClosedWidgetError):
+        w.to_html(tmp_path / "a.html", redact="France")
