@@ -58,6 +58,8 @@ class PageWidget(anywidget.AnyWidget):
         self._viewed = False  # by a browser
         self._summed_up = ""  # as displayed, if it was
         super().__init__(words=self._translated(), **traits)
+        self._own_layout = "layout" not in traits
+        super().__init__(**traits)
         _kernel.hear_always(self.comm)
         self.on_msg(_greet)
         follow(self)
@@ -149,7 +151,10 @@ class PageWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Take the widget off the screen."""
         self._closed = True
+        layout = self.layout if self._own_layout else None
         super().close()
+        if layout is not None:
+            layout.close()  # which ipywidgets would keep for ever
 
     def _settle(self) -> None:
         """Wait until the traits are final."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -340,7 +341,7 @@ assert process.exitcode == 0, process.exitcode
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.parametrize("how", [BY_HAND, BY_MULTIPROCESSING], ids=["os.fork", "multiprocessing"])
 def test_jobs_run_in_a_forked_process_and_those_of_its_parent_are_not_waited_for(how):
-    code = FORKED.format(tests=os.path.dirname(__file__), how=how)
+    code = FORKED.format(tests=str(Path(__file__).parent), how=how)
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code],
         capture_output=True, text=True, check=False, timeout=120,
