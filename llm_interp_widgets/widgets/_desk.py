@@ -9,7 +9,9 @@ Guarantees:
 - A request replaces an unanswered one of the same view and place; its wants are answered in their
   order, and not at all once it was replaced.
 - What takes long is answered on a thread of its own, so that it holds up nothing quick.
-- Whatever goes wrong is an answer, too.
+- Whatever goes wrong is an answer, too; where not even that can be sent, it is kept, and what
+  waits is answered all the same.
+- What a view says is looked at before it is believed: nonsense is ignored.
 - Threads end after a while without requests, and when the desk is closed; none outlives it.
 """
 
@@ -17,15 +19,16 @@ from __future__ import annotations
 
 import atexit
 import threading
+import traceback
 import weakref
 from collections import OrderedDict
 from contextlib import closing
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from llm_interp_widgets import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-
-    from llm_interp_widgets import wire
 
 Said: TypeAlias = "tuple[dict[str, str], list[bytes]]"
 Answer: TypeAlias = "Callable[[wire.Want], Generator[Said]]"
@@ -51,6 +54,11 @@ class Desk:
         self._lanes = {slow: _Lane(answer, send) for slow in (False, True)}
         _open.add(self)
 
+    @property
+    def error(self) -> BaseException | None:
+        """What could not even be sent."""
+        return next((lane.error for lane in self._lanes.values() if lane.error is not None), None)
+
     def ask(self, request: wire.AskHeads) -> None:
         """File a request."""
         wants = request["wants"]
@@ -68,6 +76,28 @@ class Desk:
         """Wait until what is being answered is answered."""
         for lane in self._lanes.values():
             lane.join(seconds)
+
+
+def asked(content: dict[str, Any]) -> wire.AskHeads | None:
+    """Return a view's message if it is a request that can be answered."""
+    wants = content.get("wants")
+    named = all(isinstance(content.get(name), str) for name in ("view", "slot"))
+    if not named or not isinstance(wants, list) or not isinstance(content.get("id"), int):
+        return None
+    return cast("wire.AskHeads", content) if all(map(_is_want, wants)) else None
+
+
+def _is_want(want: object) -> bool:
+    if not isinstance(want, dict) or not want.keys() >= wire.Want.__annotations__.keys():
+        return False
+    words, edges = ("what", "how"), ("rows", "cols")
+    numbers = [want[name] for name in wire.Want.__annotations__ if name not in words + edges]
+    if not all(isinstance(want[name], list) for name in edges):
+        return False
+    numbers += [number for name in edges for number in want[name]]
+    return all(isinstance(want[name], str) for name in words) and all(
+        isinstance(number, int) for number in numbers
+    )
 
 
 _open: weakref.WeakSet[Desk] = weakref.WeakSet()
@@ -97,6 +127,7 @@ class _Lane:
         self._current: wire.AskHeads | None = None
         self._running = False
         self._thread: threading.Thread | None = None
+        self.error: BaseException | None = None
 
     def file(self, request: wire.AskHeads) -> None:
         with self._door:
@@ -105,11 +136,14 @@ class _Lane:
             self._waiting[_place(request)] = request
             self._waiting.move_to_end(_place(request))
             self._door.notify()
-            if not self._running:
-                self._running = True
-                name = "llm_interp_widgets:desk"
-                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._thread.start()
+            if not self._running or self._thread is None or not self._thread.is_alive():
+                self._begin()
+
+    def _begin(self) -> None:
+        self._running = True
+        name = "llm_interp_widgets:desk"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
     def join(self, seconds: float) -> None:
         if self._thread is not None:
@@ -136,10 +170,12 @@ class _Lane:
                         break
                     self._serve(request, number, want, answer, send)
                 del taken, request, answer, send  # hold nothing while waiting
-        except BaseException:  # not even a failure could be sent: let the next request try again
+        except BaseException as error:  # noqa: BLE001 - not even a failure could be sent
+            traceback.clear_frames(error.__traceback__)
             with self._door:
-                self._running = False
-            raise
+                self.error, self._running = self.error or error, False
+                if self._waiting:
+                    self._begin()
 
     def _next(self) -> tuple[wire.AskHeads, Answer, Send] | None:
         with self._door:
@@ -169,7 +205,7 @@ class _Lane:
                     if self._current is not request:
                         return
                     send({**answer, "said": words}, buffers)
-        except Exception as error:  # noqa: BLE001 - the view shows it
+        except BaseException as error:  # noqa: BLE001 - the view shows it
             message = str(error) or "no message"
             failure: wire.ErrorInfo = {"name": type(error).__name__, "message": message}
             send({**answer, "error": failure}, [])

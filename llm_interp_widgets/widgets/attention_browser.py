@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from llm_interp_widgets import wire
-from llm_interp_widgets.errors import ParameterError, ResultError, nearest
+from llm_interp_widgets.errors import InterpError, ParameterError, ResultError, nearest
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.heads import keep, left_out_told
 from llm_interp_widgets.export.page import View, check_place, render_page, write_page
 from llm_interp_widgets.jobs import Errand, submit
 from llm_interp_widgets.results.attention import SCORES
 from llm_interp_widgets.widgets import _kernel
-from llm_interp_widgets.widgets._desk import Desk
+from llm_interp_widgets.widgets._desk import Desk, asked
 from llm_interp_widgets.widgets._heads import Answers
 from llm_interp_widgets.widgets._overview import Drawing, steps
 from llm_interp_widgets.widgets._texts import Texts
@@ -32,12 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from llm_interp_widgets import wire
     from llm_interp_widgets.models.record import AttentionRecord
 
 BUDGET = 10_000_000
 _CAUTION = "Weights, not importance: they say where a head looked, not what its looking did."
 _PARTS = ("attention_head",)
-_WANTED = frozenset(wire.Want.__annotations__)
 
 
 class AttentionBrowser(PageWidget):
@@ -218,8 +217,9 @@ class AttentionBrowser(PageWidget):
             InterpError: What it failed with.
         """
         over = self._errand.wait(timeout)
-        if self._errand.error is not None:
-            raise self._errand.error
+        error = self._errand.error or self._desk.error
+        if error is not None:
+            raise error
         return over
 
     def close(self) -> None:
@@ -355,8 +355,9 @@ def _handle(widget: AttentionBrowser, content: object, _buffers: object) -> None
             _keeper(widget)()
     elif content.get("type") == "part" and content.get("name") in _PARTS:
         found: wire.PartSource = {"type": "part", "name": content["name"]}
-        widget.send(found, [bundle(content["name"]).encode()])
-    elif content.get("type") == "ask" and isinstance(content.get("wants"), list):
-        wants = content["wants"]
-        if all(isinstance(one, dict) and one.keys() >= _WANTED for one in wants):
-            widget._desk.ask(content)  # type: ignore[arg-type]  # noqa: SLF001
+        try:
+            widget.send(found, [bundle(content["name"]).encode()])
+        except InterpError as error:
+            widget.failure = {"name": type(error).__name__, "message": str(error)}
+    elif content.get("type") == "ask" and (request := asked(content)) is not None:
+        widget._desk.ask(request)  # noqa: SLF001

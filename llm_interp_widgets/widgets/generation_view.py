@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from llm_interp_widgets.errors import InterpError, ParameterError
+from llm_interp_widgets.errors import ParameterError
 from llm_interp_widgets.widgets.base import JobsWidget
 
 if TYPE_CHECKING:
@@ -128,5 +128,6 @@ def _handle(widget: GenerationView, content: object, _buffers: object) -> None:
     try:
         widget._begin(output, alternative)  # noqa: SLF001 - the wire's other half
         widget.failure = {}
-    except InterpError as error:
-        widget.failure = {"name": type(error).__name__, "message": str(error)}
+    except Exception as error:  # noqa: BLE001 - the view shows it; ipywidgets would only log it
+        message = str(error) or "no message"
+        widget.failure = {"name": type(error).__name__, "message": message}
