@@ -104,7 +104,8 @@ class AttentionBrowser(PageWidget):
         self._drawings = [Drawing(one) for one in self._texts.records]
         send = _sender(self)
         self._desk = Desk(Answers(self._texts.records), send)
-        self._errand = Errand(_drawn(self._drawings, send, _keeper(self)), _ended(self))
+        drawn = _drawn(self._drawings, send, _keeper(self), _teller(self))
+        self._errand = Errand(drawn, _ended(self))
         try:
             super().__init__(
                 subject=dict(self._texts.subject(say(_CAUTION))),
@@ -302,8 +303,19 @@ def _in_range(name: str, value: object, size: int, least: int = 0) -> None:
 # Workers must not keep a closed widget alive, so what they call holds only weak references.
 
 
-def _drawn(drawings: Sequence[Drawing], send: Any, keep: Any) -> Callable[[], Any]:  # noqa: ANN401
-    return lambda: steps(list(drawings), send, keep)
+def _drawn(drawings: Sequence[Drawing], send: Any, keep: Any, tell: Any) -> Callable[[], Any]:  # noqa: ANN401
+    return lambda: steps(list(drawings), send, keep, tell)
+
+
+def _teller(widget: AttentionBrowser) -> Callable[[InterpError], None]:
+    reference = weakref.ref(widget)
+
+    def tell(error: InterpError) -> None:
+        if (alive := reference()) is not None and not alive._closed:  # noqa: SLF001
+            words = f"Induction and duplicate-token scores stay unknown. {error}"
+            alive.failure = {"name": type(error).__name__, "message": words}
+
+    return tell
 
 
 def _sender(widget: AttentionBrowser) -> Any:  # noqa: ANN401 - a function

@@ -244,3 +244,22 @@ def test_what_failed_keeps_no_tensor_alive(tiny_lm, faults):
     assert len(seen) >= 3
     assert [one() for one in seen] == [None] * len(seen)
     assert all(error.__traceback__ is not None for error in errors)
+
+
+def test_an_overview_says_which_scores_memory_did_not_suffice_for(tiny_lm, faults):
+    lm = tiny_lm("llama")
+    faults.watch(lm.model)
+    record = liw.attention(lm, TEXT * 3, 5)
+    from llm_interp_widgets.models.again import TextPasses
+
+    def none(*_):
+        raise ModelMemoryError("Attention of 100 tokens does not fit.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TextPasses, "repeats", none)
+        widget = liw.attend(record)
+        assert widget.wait(20)
+    assert widget.overviews[0]["status"] == "done"
+    assert widget.failure["name"] == "ModelMemoryError"
+    assert "Induction and duplicate-token scores stay unknown" in widget.failure["message"]
+    widget.close()
