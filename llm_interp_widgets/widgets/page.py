@@ -57,9 +57,8 @@ class PageWidget(anywidget.AnyWidget):
         self._as_text = False  # buffers, for a host that loses them
         self._viewed = False  # by a browser
         self._summed_up = ""  # as displayed, if it was
-        super().__init__(words=self._translated(), **traits)
         self._own_layout = "layout" not in traits
-        super().__init__(**traits)
+        super().__init__(words=self._translated(), **traits)
         _kernel.hear_always(self.comm)
         self.on_msg(_greet)
         follow(self)
