@@ -158,8 +158,8 @@ def test_a_view_that_comes_back_twenty_times_has_the_whole_truth_each_time(tiny_
     right = []
     for _ in range(20):
         time.sleep(draw.random() * 0.01)
-        widget._handle_custom_msg({"type": "ready"}, [])
-        with widget._feeds[0]._stream._lock:  # what the worker has told by now
+        with widget._feeds[0]._stream._lock:  # the worker tells nothing in between
+            widget._handle_custom_msg({"type": "ready"}, [])
             told, shown = widget._feeds[0]._stream._latest, widget.snapshot
         scores = wire.unpack(shown["scores"], shape)
         right.append(told is None or np.array_equal(scores, told.merged.scores, equal_nan=True))
