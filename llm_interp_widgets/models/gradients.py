@@ -153,11 +153,11 @@ class Passes(Portions):
         self._lm = lm
         self._tokens = tokens
         self._row_bytes = pass_bytes(lm, tokens, positions)
+        size = f"about {self._row_bytes / 1e9:.2g} GB beside the weights"
         super().__init__(
             lm.device,
             self._first_guess(),
-            f"The gradient of a single row of {tokens} tokens, beside the weights about "
-            f"{self._row_bytes / 1e9:.2g} GB,",
+            f"The gradient of a single row of {tokens} tokens ({size})",
             "Free memory, shorten the prompt, or use a method that needs no gradients: shapley "
             "or occlusion.",
         )

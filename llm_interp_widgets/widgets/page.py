@@ -50,6 +50,8 @@ class PageWidget(anywidget.AnyWidget):
 
     words = traitlets.Dict().tag(sync=True)
 
+    _own_layout = False  # until there is one
+
     def __init__(self, **traits: Any) -> None:  # noqa: ANN401
         """Take the traits of the subclass."""
         self._esm = packed(self.bundle_name)  # may fail: before there is anything to close
