@@ -19,6 +19,7 @@ from llm_interp_widgets.methods.interactions import PairInteractions
 from llm_interp_widgets.models.attention import of_inputs, of_target, of_text
 from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load, public_name
+from llm_interp_widgets.models.memory import fitting
 from llm_interp_widgets.models.record import AttentionRecord
 from llm_interp_widgets.models.tokenize import token_name
 from llm_interp_widgets.planning import check_model, plan, prepared, read, settings_of
@@ -382,7 +383,9 @@ def interactions(
     settings = settings_of(chosen)
 
     def run(stop: threading.Event) -> Iterator[Partial]:
-        return chosen.run(Task(lm.stoppable(stop), question.prompt, columns, question, seed=0))
+        task = Task(lm.stoppable(stop), question.prompt, columns, question, seed=0)
+        with fitting(lm.device, f"What {2 ** len(columns):,} coalitions take"):
+            yield from chosen.run(task)
 
     def build(look: Progress) -> Interactions:
         merged = look.merged

@@ -6,23 +6,27 @@ result at the end. An ``Errand`` is a job without either: work in steps.
 Guarantees: one worker a device, jobs in order of arrival, errands while no job waits;
 ``cancel`` takes effect at the next batch and keeps what is there; whatever a method raises is
 kept and raised again in ``result``; an observer that fails stops neither the job nor other
-observers, and its exception is raised in ``result``. Knows neither Jupyter nor torch.
+observers, and its exception is raised in ``result``. What is kept of an error holds no frames.
+A worker that dies takes nothing with it: the job it ran has failed, and says so, and those that
+wait run on another one; a forked process starts with none. Knows neither Jupyter nor torch.
 """
 
 from __future__ import annotations
 
 import atexit
+import os
 import queue
 import threading
 import time
 import traceback
 import uuid
 import weakref
+from collections import deque
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from llm_interp_widgets.errors import CancelledJobError
+from llm_interp_widgets.errors import CancelledJobError, JobError
 from llm_interp_widgets.results.partial import Merged
 
 if TYPE_CHECKING:
@@ -75,7 +79,7 @@ class Errand:
         self._stop = threading.Event()
         self._finished = threading.Event()
         self._lock = threading.RLock()  # a widget's __del__ may cancel from anywhere
-        self._claimed = False
+        self._owner: threading.Thread | None = None  # who runs it
         self.error: BaseException | None = None
 
     @property
@@ -98,6 +102,7 @@ class Errand:
         end = None if timeout is None else time.monotonic() + timeout
         try:
             while not self._finished.wait(_TICK):
+                _replace_dead_workers()
                 if end is not None and time.monotonic() >= end:
                     return False
         except KeyboardInterrupt:
@@ -108,8 +113,20 @@ class Errand:
     def _claim(self) -> bool:
         """Return True to the first caller only: the worker, or a cancel before it."""
         with self._lock:
-            first, self._claimed = not self._claimed, True
-        return first
+            if self._owner is not None:
+                return False
+            self._owner = threading.current_thread()
+        return True
+
+    def _abandon(self, error: BaseException) -> None:
+        """Finish what nobody will: the thread that ran it is gone."""
+        self._steps = self._done = None
+        self.error = self.error or error
+        self._finished.set()
+
+    def _forked(self) -> None:
+        """Begin anew in a forked process, where whoever held the locks is gone."""
+        self._lock, self._finished = threading.RLock(), threading.Event()
 
     def _work(self) -> None:
         """Run to the end; whatever happens, the errand is finished afterwards."""
@@ -117,15 +134,14 @@ class Errand:
         try:
             status = self._go()
         except BaseException as caught:  # noqa: BLE001 - kept for whoever asks
-            traceback.clear_frames(caught.__traceback__)
-            self.error = caught
+            self.error = _frameless(caught)
         finally:
             done, self._steps, self._done = self._done, None, None
             try:
                 if done is not None:
                     done(status)
-            except Exception as caught:  # noqa: BLE001 - it must not end the worker
-                self.error = self.error or caught
+            except BaseException as caught:  # noqa: BLE001 - it must not end the worker
+                self.error = self.error or _frameless(caught)
             finally:
                 self._finished.set()
 
@@ -221,13 +237,25 @@ class Job(Errand, Generic[R]):
             # A finished job keeps its numbers, but neither the model nor the frames of an error.
             self._run = self._build = None  # type: ignore[assignment]
             if error is not None:
-                traceback.clear_frames(error.__traceback__)
+                self.error = _frameless(error)
             try:
                 merged = self._progress.merged
                 self._look(status, merged, range(len(merged.scores)), started, error)
             finally:
                 self._finished.set()
                 self._observers.clear()
+
+    def _abandon(self, error: BaseException) -> None:
+        self._run = self._build = None  # type: ignore[assignment]
+        look = self._progress
+        every = range(len(look.merged.scores))
+        self._tell(Progress("failed", look.merged, every, look.seconds, error))
+        self._observers.clear()
+        super()._abandon(error)
+
+    def _forked(self) -> None:
+        self._observers = []  # a view belongs to the process that made it
+        super()._forked()
 
     def _consume(self, started: float) -> Status:
         """Merge partial after partial; return how it ended."""
@@ -258,30 +286,49 @@ class Job(Errand, Generic[R]):
         started: float,
         error: BaseException | None = None,
     ) -> None:
-        seconds = self._seconds(started)
-        self._progress = Progress(status, merged, changed, seconds, error)
+        self._tell(Progress(status, merged, changed, self._seconds(started), error))
+
+    def _tell(self, progress: Progress) -> None:
+        self._progress = progress
         with self._lock:
             observers = list(self._observers)
         for observer in observers:
             try:
-                observer(self._progress)
-            except Exception as caught:  # noqa: BLE001 - raised in result()
-                self._observer_error = self._observer_error or caught
+                observer(progress)
+            except BaseException as caught:  # noqa: BLE001 - raised in result()
+                self._observer_error = self._observer_error or _frameless(caught)
 
 
 # ── workers ───────────────────────────────────────────────────────────────────
 
 
 class _Worker(threading.Thread):
-    def __init__(self, device: str) -> None:
+    """Runs what stands in its line; the first one stays there until it is over."""
+
+    def __init__(self, device: str, waiting: list[Errand] | None = None) -> None:
         super().__init__(name=f"llm_interp_widgets:{device}", daemon=True)
-        self.jobs: queue.SimpleQueue[Errand | None] = queue.SimpleQueue()
+        self.line: deque[Errand | None] = deque(waiting or ())
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._bell.put(None)
         self.start()
 
+    def put(self, job: Errand | None) -> None:
+        self.line.append(job)
+        self._bell.put(None)
+
     def run(self) -> None:
-        while (job := self.jobs.get()) is not None:
-            run_here(job)
-            del job  # the queue may stay empty for hours: hold no result meanwhile
+        try:
+            while True:
+                self._bell.get()
+                while self.line:
+                    job = self.line[0]
+                    if job is None:
+                        return
+                    run_here(job)
+                    self.line.popleft()
+                    del job  # the line may stay empty for hours: hold no result meanwhile
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits for the job
+            _bury(self, _frameless(error))
 
 
 def _let_jobs_pass() -> None:
@@ -289,16 +336,10 @@ def _let_jobs_pass() -> None:
     worker = threading.current_thread()
     if not isinstance(worker, _Worker):
         return
-    others: list[Errand | None] = []
-    with suppress(queue.Empty):
-        while True:
-            job = worker.jobs.get_nowait()
-            if isinstance(job, Job):
-                run_here(job)
-            else:
-                others.append(job)
-    for other in others:
-        worker.jobs.put(other)
+    while job := next((one for one in list(worker.line) if isinstance(one, Job)), None):
+        run_here(job)
+        with suppress(ValueError):
+            worker.line.remove(job)
 
 
 _workers: dict[str, _Worker] = {}
@@ -314,20 +355,95 @@ def submit(job: E, device: str) -> E:
     once: waiting for its turn would wait for itself.
     """
     with _workers_lock:
+        _replace_dead_workers()
         worker = _workers.get(device)
-        if worker is None or not worker.is_alive():  # also after a fork
+        if worker is None:
             worker = _workers[device] = _Worker(device)
         _live.add(job)
-    if worker is threading.current_thread():
-        return run_here(job)
-    worker.jobs.put(job)
-    return job
+        if worker is not threading.current_thread():
+            worker.put(job)
+            return job
+    return run_here(job)
+
+
+def _replace_dead_workers() -> None:
+    if all(worker.is_alive() for worker in list(_workers.values())):
+        return
+    with _workers_lock:
+        for worker in [one for one in _workers.values() if not one.is_alive()]:
+            _bury(worker, None)
+
+
+def _bury(worker: _Worker, cause: BaseException | None) -> None:
+    """Finish what a dead worker ran, and hand what waits to another one."""
+    with _workers_lock:
+        place = next((name for name, one in _workers.items() if one is worker), None)
+        if place is None:
+            return
+        del _workers[place]
+        left = [job for job in worker.line if job is not None]
+        for job in left:
+            if job._owner is worker and not job.finished:  # noqa: SLF001 - the worker's other half
+                error = JobError(
+                    "The thread that ran this job ended in the middle"
+                    f"{f' ({type(cause).__name__})' if cause is not None else ''}; what it had "
+                    "found is kept. Ask again: the next job runs on a new thread."
+                )
+                error.__cause__ = cause
+                job._abandon(error)  # noqa: SLF001
+        waiting = [job for job in left if not job.finished]
+        if waiting:
+            _workers[place] = _Worker(place, waiting)
+
+
+def _after_fork() -> None:
+    """Forget the parent's workers: their threads are not here, and their jobs are not ours."""
+    global _workers_lock  # noqa: PLW0603 - whoever held it is gone
+    _workers_lock = threading.RLock()
+    me = threading.current_thread()
+    for place, worker in list(_workers.items()):
+        if worker is not me:
+            del _workers[place]
+    for job in list(_live):
+        if job._owner is not me:  # noqa: SLF001
+            over = job.finished
+            job._forked()  # noqa: SLF001
+            if over:
+                job._finished.set()  # noqa: SLF001
+                continue
+            job._owner = me  # noqa: SLF001
+            job._abandon(  # noqa: SLF001
+                JobError("This job runs in the process that was forked. Explain again in this one.")
+            )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _frameless(error: BaseException) -> BaseException:
+    """Return an error that keeps nothing alive: its frames, and its causes' frames, are emptied."""
+    one: BaseException | None = error
+    seen: set[int] = set()
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        traceback.clear_frames(one.__traceback__)
+        one = one.__cause__ or one.__context__
+    return error
 
 
 def run_here(job: E) -> E:
-    """Run a job on the calling thread, unless somebody took it already; return it."""
+    """Run a job on the calling thread, unless somebody took it already; return it.
+
+    Raises:
+        KeyboardInterrupt: The main thread was interrupted meanwhile.
+    """
     if job._claim():  # noqa: SLF001 - the worker is the other half of Job
         job._work()  # noqa: SLF001
+        met = job.error or getattr(job, "_observer_error", None)
+        main = threading.current_thread() is threading.main_thread()
+        if main and isinstance(met, KeyboardInterrupt):
+            raise met
     return job
 
 
@@ -348,6 +464,6 @@ def _leave() -> None:
     """Stop before the interpreter takes torch away under a batch in flight."""
     cancel_all()
     for worker in list(_workers.values()):
-        worker.jobs.put(None)
+        worker.put(None)
     for worker in list(_workers.values()):
         worker.join(_PATIENCE)

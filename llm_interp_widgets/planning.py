@@ -9,12 +9,12 @@ model is read only where a target must be asked for first (``None``, ``Generate`
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
-from llm_interp_widgets.errors import InterpError, ParameterError
+from llm_interp_widgets.errors import CancelledJobError, InterpError, ParameterError
 from llm_interp_widgets.jobs import Job
 from llm_interp_widgets.methods import make
 from llm_interp_widgets.methods._without import said_without
@@ -23,6 +23,7 @@ from llm_interp_widgets.models.baselines import settle
 from llm_interp_widgets.models.baselines import words as baseline_words
 from llm_interp_widgets.models.fillers import fillers
 from llm_interp_widgets.models.language_model import LanguageModel
+from llm_interp_widgets.models.memory import fitting
 from llm_interp_widgets.results import describe
 from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.describe import About
@@ -125,16 +126,25 @@ def plan(
         shared = {} if memo is None else memo
         task = Task(lm.stoppable(stop), question.prompt, columns, question, int(seed), shared)
         merged = Merged.empty(len(about.outputs), len(about.inputs))
-        for partial in chosen.run(task):
-            merged = merged.merge(partial)
-            told: tuple[str, ...] = ()
-            if partial.final:
-                with suppress(InterpError):  # cancelled, or out of memory: the scores are there
-                    told = said_without(task, about, merged, settings)
-            yield replace(partial, without=told)
+        with fitting(lm.device, "What this method works on"):
+            for partial in chosen.run(task):
+                merged = merged.merge(partial)
+                told = _told(task, about, merged, settings) if partial.final else ()
+                yield replace(partial, without=told)
 
     shape = (len(question.outputs), len(columns))
     return shown, Job(run, shape, lambda look: _result(shown, look))
+
+
+def _told(task: Task, about: About, merged: Merged, settings: dict[str, Any]) -> tuple[str, ...]:
+    """Return what the model would have said; the scores are there, whatever happens here."""
+    try:
+        return said_without(task, about, merged, settings)
+    except CancelledJobError:
+        return ()
+    except InterpError as error:
+        what = "What it would have said without the pieces that matter most could not be asked"
+        return (f"{what}: {error}",) * len(about.outputs)
 
 
 def check_model(lm: object) -> None:

@@ -10,7 +10,6 @@ with the free memory before the pass, and refused with a typed error where it do
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +31,12 @@ from llm_interp_widgets.models.gradients import differentiable
 from llm_interp_widgets.models.heads import Call
 from llm_interp_widgets.models.language_model import Inputs, Readout, longest
 from llm_interp_widgets.models.masks import Mask
-from llm_interp_widgets.models.memory import free_bytes, out_of_memory, record_bytes
+from llm_interp_widgets.models.memory import fitting, free_bytes, record_bytes
 from llm_interp_widgets.models.visits import untouched
 from llm_interp_widgets.results.attribution import ModelInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from transformers import PreTrainedModel
 
@@ -153,7 +152,7 @@ def of_inputs(
     at = {key: v.to(model.device) if isinstance(v, torch.Tensor) else v for key, v in given.items()}
     device = torch.device(model.device)
     with (
-        _caught(device, first.shape[1]),
+        fitting(device, _attention_of(first.shape[1])),
         untouched(model),
         torch.inference_mode(),
         capturing(model, row=chosen, values=values, batch=rows) as capture,
@@ -244,7 +243,7 @@ def _of_text(
     parts = 3 if target else 2 if values else 1
     _check_memory(lm.model, read, answer, parts)
     own = bypasses(lm.model)
-    with _caught(lm.device, read):
+    with fitting(lm.device, _attention_of(read)):
         if own:
             calls = _whole_tables(lm, inputs, readout, slopes=bool(target))
         elif target:
@@ -342,14 +341,5 @@ def _check_memory(model: PreTrainedModel, tokens: int, answer: int, parts: int) 
         )
 
 
-@contextmanager
-def _caught(device: torch.device, tokens: int) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, InterpError) or not out_of_memory(error):
-            raise
-        raise ModelMemoryError(
-            f"Attention of {tokens:,} tokens does not fit into the memory of {device}. Shorten "
-            f"the prompt. ({error})"
-        ) from error
+def _attention_of(tokens: int) -> str:
+    return f"Attention of {tokens:,} tokens"

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from llm_interp_widgets.errors import InterpError, ModelMemoryError, UnsupportedModelError
+from llm_interp_widgets.errors import ModelMemoryError, UnsupportedModelError
 from llm_interp_widgets.models.gradients import differentiable
-from llm_interp_widgets.models.memory import free_bytes, out_of_memory
+from llm_interp_widgets.models.memory import fitting, free_bytes
 from llm_interp_widgets.models.visits import attention, blocks
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def plain(lm: LanguageModel, inputs: Inputs, readout: Readout) -> Attentions:
         ModelMemoryError: They do not fit into memory.
     """
     _check_memory(lm, inputs, readout, graph=False)
-    with _caught(lm, inputs), _watched(lm, cut=True) as seen:
+    with _fitting(lm, inputs), _watched(lm, cut=True) as seen:
         values = lm.forward(inputs, seen.through(readout))[0]
         weights = _weights(lm, seen)
         read = _read(lm, values, seen)
@@ -85,7 +85,7 @@ def weighted(lm: LanguageModel, inputs: Inputs, readout: Readout) -> Attentions:
     _check_memory(lm, inputs, readout, graph=True)
     leaf = inputs.tokens.detach().clone().requires_grad_(True)  # noqa: FBT003 - torch's API
     found: list[list[Tensor]] = []
-    with _caught(lm, inputs), _watched(lm, cut=False) as seen:
+    with _fitting(lm, inputs), _watched(lm, cut=False) as seen:
         values = lm.forward(replace(inputs, tokens=leaf), seen.through(readout))[0]
         weights = _weights(lm, seen)
         read = _read(lm, values, seen)
@@ -108,7 +108,7 @@ def handed_out(lm: LanguageModel, inputs: Inputs, readout: Readout) -> tuple[Ten
         ModelMemoryError: They do not fit into memory.
     """
     _check_memory(lm, inputs, readout, graph=False)
-    with _caught(lm, inputs), _watched(lm, cut=True) as seen:
+    with _fitting(lm, inputs), _watched(lm, cut=True) as seen:
         lm.forward(inputs, seen.through(readout))
         return _weights(lm, seen)
 
@@ -256,15 +256,9 @@ def _check_memory(lm: LanguageModel, inputs: Inputs, readout: Readout, *, graph:
         )
 
 
-@contextmanager
-def _caught(lm: LanguageModel, inputs: Inputs) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, InterpError) or not out_of_memory(error):
-            raise
-        raise ModelMemoryError(
-            f"The attention weights of {inputs.tokens.shape[1]} tokens do not fit into the memory "
-            f"of {lm.device}. Shorten the prompt, or use input_x_gradient or "
-            f"integrated_gradients. ({error})"
-        ) from error
+def _fitting(lm: LanguageModel, inputs: Inputs) -> fitting:
+    return fitting(
+        lm.device,
+        f"What a rollout keeps, the attention weights of {inputs.tokens.shape[1]} tokens,",
+        "Shorten the prompt, or use input_x_gradient or integrated_gradients.",
+    )

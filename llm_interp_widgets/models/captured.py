@@ -136,8 +136,8 @@ class Captured:
         """Return the log of the sum of exp(score) over all keys, sinks included."""
         call, one = self._call(layer), self._head(head)
         rows = torch.arange(self.shape[0], device=call.device)
-        parts = [call.log_sums(part, one)[0].cpu() for part in torch.split(rows, call.few(one))]
-        return as_numpy(torch.cat(parts))
+        parts = call.portions(one).over(len(rows), lambda p: call.log_sums(rows[p], one)[0].cpu())
+        return as_numpy(torch.cat([found for _, found in parts]))
 
     def grid(
         self, layer: int, head: int, rows: Sequence[int], cols: Sequence[int],

@@ -29,6 +29,7 @@ import torch
 from llm_interp_widgets.errors import ParameterError, UnsupportedModelError
 from llm_interp_widgets.models.capture import capturing
 from llm_interp_widgets.models.gradients import differentiable
+from llm_interp_widgets.models.memory import fitting
 from llm_interp_widgets.models.visits import blocks
 from llm_interp_widgets.results.split import Components, Split
 
@@ -106,7 +107,8 @@ def components(
     path = _Path.of(lm, call.module)
     seen = _Seen((query, key), (head, _shared(call, head)), call.scale)
     given = replace(inputs, tokens=lm.embed(inputs.tokens))
-    with differentiable(lm), seen.watching(path):
+    what = f"The graph of {inputs.tokens.shape[1]:,} tokens"
+    with fitting(lm.device, what), differentiable(lm), seen.watching(path):
         for look in (seen.compare, seen.compare_nothing)[: 1 + _biased(path.attention)]:
             with suppress(_Enough), capturing(lm.model, keep=False, look=look(call.module)):
                 lm.forward(given, readout)

@@ -14,17 +14,16 @@ from __future__ import annotations
 import copy
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from llm_interp_widgets.errors import (
     GradientsUnavailableError,
     InterpError,
-    ModelMemoryError,
     NonFiniteError,
 )
-from llm_interp_widgets.models.memory import free_bytes, out_of_memory, release
+from llm_interp_widgets.models.memory import Portions, free_bytes, out_of_memory, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from llm_interp_widgets.models.language_model import LanguageModel
-
-T = TypeVar("T")
 
 # A backward pass gains nothing from more tokens than these; fewer need less memory.
 _TOKENS_A_PASS = {"cpu": 2_048, "mps": 4_096, "cuda": 16_384}
@@ -143,8 +140,8 @@ def _about_gradients(error: RuntimeError) -> bool:
 # ── many passes ───────────────────────────────────────────────────────────────
 
 
-class Passes:
-    """Splits rows into passes that fit, and remembers what fitted.
+class Passes(Portions):
+    """Splits rows into passes with gradients that fit, and remembers what fitted.
 
     Args:
         lm: The model.
@@ -156,40 +153,14 @@ class Passes:
         self._lm = lm
         self._tokens = tokens
         self._row_bytes = pass_bytes(lm, tokens, positions)
-        self.rows = self._first_guess()
-
-    def over(self, rows: int, work: Callable[[slice], T]) -> Iterator[tuple[slice, T]]:
-        """Do the work on all rows, a slice at a time, and yield what it gave.
-
-        Raises:
-            ModelMemoryError: Not even one row fits into memory.
-        """
-        start = 0
-        while start < rows:
-            part = slice(start, min(start + self.rows, rows))
-            failed = None
-            try:
-                found = work(part)
-            except (RuntimeError, MemoryError) as error:
-                if isinstance(error, InterpError) or not out_of_memory(error):
-                    raise
-                failed = str(error)
-            if failed is not None:  # outside of the handler, whose traceback holds the pass
-                self._shrink(part.stop - start, failed)
-                continue
-            yield part, found
-            start = part.stop
-
-    def _shrink(self, rows: int, reason: str) -> None:
-        if rows == 1:
-            raise ModelMemoryError(
-                f"The gradient of a single row of {self._tokens} tokens does not fit into the "
-                f"memory of {self._lm.device}; beside the weights it takes about "
-                f"{self._row_bytes / 1e9:.2g} GB. Free memory, shorten the prompt, or use a "
-                f"method that needs no gradients: shapley or occlusion. ({reason})"
-            )
-        self.rows = rows // 2
-        release(self._lm.device)
+        size = f"about {self._row_bytes / 1e9:.2g} GB beside the weights"
+        super().__init__(
+            lm.device,
+            self._first_guess(),
+            f"The gradient of a single row of {tokens} tokens ({size})",
+            "Free memory, shorten the prompt, or use a method that needs no gradients: shapley "
+            "or occlusion.",
+        )
 
     def _first_guess(self) -> int:
         device = self._lm.device
@@ -236,5 +207,12 @@ def in_float32(lm: LanguageModel) -> LanguageModel | None:
     needed = 4.0 * lm.parameters
     if len(placed) > 1 or quantised or (free is not None and needed > _SHARE_OF_FREE * free):
         return None
-    wide: Any = copy.deepcopy(lm.model)
-    return replace(lm, model=wide.float())
+    try:
+        wide: Any = copy.deepcopy(lm.model)
+        return replace(lm, model=wide.float())
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    wide = None
+    release(lm.device)
+    return None

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from llm_interp_widgets.models.memory import Portions
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -172,12 +174,20 @@ class Call:
     def slabs(
         self, heads: slice = slice(None), rows: Int[Tensor, " row"] | None = None
     ) -> Iterator[Slab]:
-        """Yield the weights of all queries, or of some, a few at a time."""
+        """Yield the weights of all queries, or of some, a few at a time.
+
+        Raises:
+            ModelMemoryError: Not even one query's fit into memory.
+        """
         if rows is None:
             rows = torch.arange(self.shape[0], device=self.device)
-        for part in torch.split(rows, self.few(heads)):
-            if len(part):
-                yield self.look(part, heads)
+        looks = self.portions(heads)
+        yield from (slab for _, slab in looks.over(len(rows), lambda p: self.look(rows[p], heads)))
+
+    def portions(self, heads: slice = slice(None)) -> Portions:
+        """Return what splits queries into as few as are looked at together."""
+        what = f"One query's weights on {self.shape[1]:,} keys"
+        return Portions(self.device, self.few(heads), what)
 
     def few(self, heads: slice = slice(None)) -> int:
         """Return how many queries are looked at together."""

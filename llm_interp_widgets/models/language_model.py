@@ -25,7 +25,7 @@ from llm_interp_widgets.errors import (
     UnsupportedModelError,
 )
 from llm_interp_widgets.models.kinds import kind_of
-from llm_interp_widgets.models.memory import record_bytes
+from llm_interp_widgets.models.memory import fitting, record_bytes
 from llm_interp_widgets.models.passes import decoder_start, read
 from llm_interp_widgets.models.tokenize import encode, pair_of
 from llm_interp_widgets.models.visits import untouched
@@ -283,14 +283,18 @@ class LanguageModel:
 
         Returns:
             (rows, outputs) float32 on the model's device.
+
+        Raises:
+            ModelMemoryError: They do not fit into memory.
         """
         self.checkpoint()
-        with self.untouched(), torch.inference_mode():
+        rows, tokens = inputs.tokens.shape[:2]
+        with self._fitting(rows, tokens), self.untouched(), torch.inference_mode():
             return self.forward(inputs, readout)
 
     def embed(self, ids: Int[Tensor, "row token"]) -> Float[Tensor, "row token d"]:
         """Return input embeddings, detached, as the model's own table gives them."""
-        with self.untouched(), torch.no_grad():
+        with self._fitting(*ids.shape), self.untouched(), torch.no_grad():
             embedded: Tensor = self._embedding(ids.to(self.device))
         return embedded.detach().clone()
 
@@ -319,7 +323,7 @@ class LanguageModel:
         cache: Any = None
         for i in range(count):
             self.checkpoint()
-            with self.untouched(), torch.inference_mode():
+            with self._fitting(1, len(ids) + i), self.untouched(), torch.inference_mode():
                 if has_two and i == 0:
                     encoder: Any = self.model.get_encoder()
                     prompt = torch.tensor([list(ids)], device=self.device)
@@ -339,6 +343,10 @@ class LanguageModel:
             grown = [*begun, *tokens]
             step = torch.tensor([[best] if cache is not None else grown], device=self.device)
         return tuple(tokens)
+
+    def _fitting(self, rows: int, tokens: int) -> fitting:
+        many = "" if rows == 1 else f"{rows} rows of "
+        return fitting(self.device, f"A pass of {many}{tokens:,} tokens")
 
     def likely(
         self, prompt: Prompt, said: Sequence[int], count: int

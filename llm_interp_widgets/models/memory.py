@@ -1,15 +1,30 @@
-"""Memory: how much is free, what a record takes, what running out looks like on each device."""
+"""Memory: how much is free, what a record takes, what running out looks like on each device.
+
+Guarantees: what does not fit is tried again on half as many rows, and what was finished is kept;
+where a single row does not fit, ``ModelMemoryError`` says so and what to do, and holds nothing of
+what was in the making.
+"""
 
 from __future__ import annotations
 
 import gc
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from llm_interp_widgets.errors import InterpError, ModelMemoryError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
     from transformers import PreTrainedModel
+
+T = TypeVar("T")
+DO = "Free memory, shorten the prompt, or load the model in a smaller dtype."
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -18,6 +33,85 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     words = str(error).lower()
     return any(hint in words for hint in ("out of memory", "not enough memory", "can't allocate"))
+
+
+@dataclass(frozen=True, slots=True)
+class fitting:  # noqa: N801 - used as a function is
+    """Raise ``ModelMemoryError`` where memory runs out, and let go of what was in the making.
+
+    Attributes:
+        device: Whose memory.
+        what: Does not fit.
+        do: What to do about it.
+    """
+
+    device: torch.device
+    what: str
+    do: str = DO
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Say what does not fit."""
+        if isinstance(error, InterpError) or not isinstance(error, RuntimeError | MemoryError):
+            return
+        if not out_of_memory(error):
+            return
+        traceback.clear_frames(trace)  # they hold the tensors of the pass …
+        error.__traceback__ = trace = None  # … and so do closures of torch's own
+        release(self.device)
+        words = f"{self.what} does not fit into the memory of {self.device}. {self.do} ({error})"
+        raise ModelMemoryError(words) from error
+
+
+class Portions:
+    """Splits rows into portions that fit, and remembers what fitted.
+
+    Args:
+        device: Whose memory.
+        rows: Of the first portion.
+        what: A single row is, for the error.
+        do: What to do about one that does not fit.
+    """
+
+    def __init__(self, device: torch.device, rows: int, what: str, do: str = DO) -> None:
+        self.rows = rows
+        self._device = device
+        self._what = what
+        self._do = do
+
+    def over(self, rows: int, work: Callable[[slice], T]) -> Iterator[tuple[slice, T]]:
+        """Do the work on all rows, a slice at a time, and yield what it gave.
+
+        Raises:
+            ModelMemoryError: Not even one row fits into memory.
+        """
+        start = 0
+        while start < rows:
+            part = slice(start, min(start + self.rows, rows))
+            failed = None
+            try:
+                found = work(part)
+            except (RuntimeError, MemoryError) as error:
+                ours = isinstance(error, InterpError) and not isinstance(error, ModelMemoryError)
+                if ours or not out_of_memory(error):
+                    raise
+                failed = str(error)
+            if failed is not None:  # outside of the handler, whose traceback holds the pass
+                self._shrink(part.stop - start, failed)
+                continue
+            yield part, found
+            start = part.stop
+
+    def _shrink(self, rows: int, reason: str) -> None:
+        if rows == 1:
+            raise ModelMemoryError(
+                f"{self._what} does not fit into the memory of {self._device}. {self._do} "
+                f"({reason})"
+            )
+        self.rows = rows // 2
+        release(self._device)
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -10,7 +10,6 @@ names the module it came from. On a GPU the next batch is prepared while the las
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections import deque
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import torch
 from llm_interp_widgets.errors import ModelMemoryError, NonFiniteError
 from llm_interp_widgets.models.diagnose import first_nonfinite, where_from
 from llm_interp_widgets.models.language_model import Inputs
+from llm_interp_widgets.models.memory import DO, out_of_memory, release
 from llm_interp_widgets.models.tree import Entry, PrefixTree, shares_prefixes
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Scorer:
             try:
                 values = reader.read(batch)
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 failed = str(error)
             if failed is None:
@@ -134,13 +134,10 @@ class Scorer:
             raise ModelMemoryError(
                 f"A single row of {longest} tokens does not fit into the memory of "
                 f"{self.lm.device}; beside the weights it takes about "
-                f"{_row_bytes(self.lm, longest) / 1e9:.2g} GB. Free memory, shorten the prompt, "
-                f"or load the model in a smaller dtype. ({reason})"
+                f"{_row_bytes(self.lm, longest) / 1e9:.2g} GB. {DO} ({reason})"
             )
         self._most = len(batch) // 2
-        gc.collect()
-        if self.lm.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release(self.lm.device)
 
     def _check(self, rows: Sequence[Row], values: ndarray) -> None:
         bad = ~np.isfinite(values).all(axis=1)
@@ -228,14 +225,19 @@ def _arrived(
         yield from ((which, values.double().cpu().numpy()) for which, values in batches)
         return
     flying: deque[tuple[list[int], Tensor, torch.cuda.Event]] = deque()
-    for which, values in batches:
-        host = torch.empty(values.shape, dtype=torch.float64, pin_memory=True)
-        host.copy_(values, non_blocking=True)
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
-        flying.append((which, host, event))
-        if len(flying) > _IN_FLIGHT:
+    try:
+        for which, values in batches:
+            host = torch.empty(values.shape, dtype=torch.float64, pin_memory=True)
+            host.copy_(values, non_blocking=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+            flying.append((which, host, event))
+            if len(flying) > _IN_FLIGHT:
+                yield _land(flying.popleft())
+    except Exception:
+        while flying:  # what was finished before the error is not scored again
             yield _land(flying.popleft())
+        raise
     while flying:
         yield _land(flying.popleft())
 
@@ -250,10 +252,3 @@ def _row_bytes(lm: LanguageModel, tokens: int) -> int:
     """Estimate what one row takes at its widest: a block's activations, and its logits."""
     width = int(lm.model.get_input_embeddings().weight.shape[-1])  # type: ignore[index]
     return 4 * (tokens * 24 * width + lm.vocabulary_size)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = str(error).lower()
-    return any(hint in words for hint in ("out of memory", "not enough memory", "can't allocate"))

@@ -62,17 +62,20 @@ def pooled(
         asked, starts = torch.tensor(middles, device=call.device), list(range(tall + 1))
     else:
         asked, starts = torch.arange(rows[0], rows[-1], device=call.device), list(rows)
-    at = starts[0]
-    for part in torch.split(asked, _aligned(call.few(heads), starts)):
-        slab = call.look(part, heads)
-        high, across = _pool(slab.weights, at, starts, pooling, 1)
-        cells, down = _pool(high, slab.col, cols, pooling, 2)
+
+    def look(part: slice) -> tuple[Tensor, slice, slice]:
+        slab = call.look(asked[part], heads)
+        high, across = _pool(slab.weights, starts[0] + part.start, starts, pooling, 1)
+        return (*_pool(high, slab.col, cols, pooling, 2), across)
+
+    looks = call.portions(heads)
+    looks.rows = _aligned(looks.rows, starts)
+    for _, (cells, down, across) in looks.over(len(asked), look):
         place = found[:, across, down]
         if pooling == "max":
             torch.maximum(place, cells, out=place)
         else:
             place += cells
-        at += len(part)
     if pooling == "mean" and not sampled:
         heights = torch.tensor(rows, device=call.device, dtype=torch.float32).diff()
         found /= heights[:, None]

@@ -31,6 +31,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from llm_interp_widgets.errors import CancelledJobError
 from llm_interp_widgets.models.language_model import Inputs, Readout
+from llm_interp_widgets.models.memory import out_of_memory
 from llm_interp_widgets.models.visits import attention, usual_attention
 
 if TYPE_CHECKING:
@@ -423,7 +424,12 @@ def shares_prefixes(lm: LanguageModel) -> bool:
     """Return whether this model's rows can be read as a tree; found out once a model."""
     known = _shares.get(lm.model)
     if known is None:
-        known = _shares[lm.model] = _says_so(lm) and _agrees(lm)
+        try:
+            known = _shares[lm.model] = _says_so(lm) and _agrees(lm)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            known = False  # for now: there may be more memory the next time
     return known
 
 
@@ -455,8 +461,10 @@ def _agrees(lm: LanguageModel) -> bool:
             ]
     except CancelledJobError:
         raise
-    except Exception:  # noqa: BLE001 - a family that cannot do it may fail in any way
-        return False
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        return False  # a family that cannot do it may fail in any way
     wanted = torch.cat(alone)
     scale = wanted.std(dim=-1, keepdim=True)
     limit = _CLOSE.get(lm.model.dtype, _CLOSE_HALF)

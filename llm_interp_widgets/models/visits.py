@@ -4,16 +4,19 @@ What comes in: a transformers model. What happens inside of a visit: it is in ev
 its parameters take no gradients, and a cancelled job leaves it between two layers.
 
 Guarantees: after the last visitor has left, after success, error or cancel, everything is
-as it was: training flags, ``requires_grad``, hooks, configuration. Several threads may be
-inside at once. A switch of the attention implementation is for one visitor at a time.
+as it was: training flags, ``requires_grad``, hooks, configuration; also where an interrupt
+comes while somebody enters or leaves, and in a forked process, where visitors on other threads
+are gone. Several threads may be inside at once. A switch of the attention implementation is for
+one visitor at a time.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,18 +32,58 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Visit:
-    """What to put back when the last visitor leaves a model."""
+    """What to put back when the last visitor leaves a model.
 
-    visitors: int
+    Attributes:
+        visitors: Who is inside, and on which thread.
+    """
+
     training: list[torch.nn.Module]
     trainable: list[torch.nn.Parameter]
     pad: tuple[Any, int | None] | None
-    hooks: list[RemovableHandle]
+    visitors: dict[object, int] = field(default_factory=dict)
+    hooks: list[RemovableHandle] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> _Visit:
+        """Look at a model; nothing is changed yet."""
+        pad = None
+        if hasattr(model, "score"):
+            # A decoder with a classification head looks for padding to find each row's last
+            # token. Rows are never padded here, but may hold the pad token as text.
+            config = model.config.get_text_config()
+            pad = (config, config.pad_token_id)
+        training = [module for module in model.modules() if module.training]
+        return cls(training, [p for p in model.parameters() if p.requires_grad], pad)
+
+    def begin(self, model: PreTrainedModel) -> None:
+        if self.pad is not None:
+            self.pad[0].pad_token_id = -1
+        for module in self.training:
+            module.training = False
+        for parameter in self.trainable:
+            parameter.requires_grad_(False)  # noqa: FBT003 - torch's API
+        for layer in blocks(model):
+            self.hooks.append(layer.register_forward_pre_hook(_look_up))
+        head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        if head is not None:
+            self.hooks.append(head.register_forward_pre_hook(_narrow))
+
+    def end(self) -> None:
+        """Put everything back; harmless when it was done before, or not begun."""
+        for hook in self.hooks:
+            hook.remove()
+        for module in self.training:
+            module.training = True
+        for parameter in self.trainable:
+            parameter.requires_grad_(True)  # noqa: FBT003 - torch's API
+        if self.pad is not None:
+            self.pad[0].pad_token_id = self.pad[1]
 
 
 _visits: weakref.WeakKeyDictionary[PreTrainedModel, _Visit] = weakref.WeakKeyDictionary()
 _switches: weakref.WeakKeyDictionary[PreTrainedModel, threading.RLock] = weakref.WeakKeyDictionary()
-_usual: dict[int, str] = {}  # what switched configurations had, by their id
+_usual: dict[int, tuple[Any, str, int]] = {}  # by id: switched configurations, theirs, thread
 _door = threading.RLock()  # the garbage collector may run a visitor's end inside
 
 
@@ -62,13 +105,17 @@ def untouched(model: PreTrainedModel, stop: threading.Event | None = None) -> It
         model: What is entered.
         stop: Once set, ``CancelledJobError`` is raised before the next layer is computed.
     """
-    _enter(model)
-    outer, _here.stop = _here.stop, stop or _here.stop
+    visitor, outer = object(), _here.stop
     try:
+        _enter(model, visitor)
+        _here.stop = stop or outer
         yield
     finally:
-        _here.stop = outer
-        _leave(model)
+        try:
+            _here.stop = outer
+            _leave(model, visitor)
+        finally:  # once more, where an interrupt came between
+            _leave(model, visitor)
 
 
 @contextmanager
@@ -95,20 +142,35 @@ def attention(model: PreTrainedModel, name: str) -> Iterator[None]:
     configs = {id(config): config for config in found}.values()
     with lock:
         before = [(config, config._attn_implementation) for config in configs]  # noqa: SLF001
+        switched = {id(config) for config in configs} & _usual.keys()  # by whoever is around us
         try:
-            _usual.update((id(config), implementation) for config, implementation in before)
-            for config in configs:
-                config._attn_implementation = name  # noqa: SLF001
+            _switch(before, name)
             yield
         finally:
-            for config, implementation in before:
-                config._attn_implementation = implementation  # noqa: SLF001
-                _usual.pop(id(config), None)
+            try:
+                _switch_back(before, switched)
+            finally:  # once more, where an interrupt came between
+                _switch_back(before, switched)
 
 
 def usual_attention(config: object) -> str | None:
     """Return what a configuration had before it was switched; ``None`` if it was not."""
-    return _usual.get(id(config))
+    known = _usual.get(id(config))
+    return None if known is None else known[1]
+
+
+def _switch(before: list[tuple[Any, str]], name: str) -> None:
+    me = threading.get_ident()
+    for config, implementation in before:
+        _usual.setdefault(id(config), (config, implementation, me))
+        config._attn_implementation = name  # noqa: SLF001
+
+
+def _switch_back(before: list[tuple[Any, str]], switched: set[int]) -> None:
+    for config, implementation in before:
+        config._attn_implementation = implementation  # noqa: SLF001
+        if id(config) not in switched:
+            _usual.pop(id(config), None)
 
 
 def _narrow(_: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -124,30 +186,53 @@ def _look_up(*_: object) -> None:
         raise CancelledJobError("The job was cancelled.")
 
 
-def _enter(model: PreTrainedModel) -> None:
+def _enter(model: PreTrainedModel, visitor: object) -> None:
     with _door:
         visit = _visits.get(model)
-        if visit is not None:
-            visit.visitors += 1
+        first = visit is None
+        if visit is None:
+            visit = _Visit.of(model)
+        visit.visitors[visitor] = threading.get_ident()
+        _visits[model] = visit
+        try:
+            if first:
+                visit.begin(model)
+        except BaseException:  # before anybody else comes in
+            visit.end()
+            del _visits[model]
+            raise
+
+
+def _leave(model: PreTrainedModel, visitor: object) -> None:
+    """Leave; harmless for whoever is not inside."""
+    with _door:
+        visit = _visits.get(model)
+        if visit is None or visitor not in visit.visitors:
             return
-        training = [module for module in model.modules() if module.training]
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        pad = None
-        if hasattr(model, "score"):
-            # A decoder with a classification head looks for padding to find each row's last
-            # token. Rows are never padded here, but may hold the pad token as text.
-            config = model.config.get_text_config()
-            pad = (config, config.pad_token_id)
-            config.pad_token_id = -1
-        for module in training:
-            module.training = False
-        for parameter in trainable:
-            parameter.requires_grad_(False)  # noqa: FBT003 - torch's API
-        hooks = [layer.register_forward_pre_hook(_look_up) for layer in blocks(model)]
-        head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        if head is not None:
-            hooks.append(head.register_forward_pre_hook(_narrow))
-        _visits[model] = _Visit(1, training, trainable, pad, hooks)
+        if len(visit.visitors) > 1:
+            del visit.visitors[visitor]
+            return
+        visit.end()
+        del _visits[model]
+
+
+def _after_fork() -> None:
+    """Leave for those whose threads are not in this process."""
+    global _door  # noqa: PLW0603 - whoever held it is gone
+    _door = threading.RLock()
+    me = threading.get_ident()
+    _switches.clear()
+    for number, (config, implementation, thread) in list(_usual.items()):
+        if thread != me:
+            config._attn_implementation = implementation  # noqa: SLF001
+            del _usual[number]
+    for model, visit in list(_visits.items()):
+        for visitor in [one for one, thread in visit.visitors.items() if thread != me]:
+            _leave(model, visitor)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
@@ -155,20 +240,3 @@ def blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
     lists = {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.ModuleList)}
     outer = [n for n in lists if not any(n != o and n.startswith(f"{o}.") for o in lists)]
     return [layer for name in outer for layer in lists[name]]
-
-
-def _leave(model: PreTrainedModel) -> None:
-    with _door:
-        visit = _visits[model]
-        visit.visitors -= 1
-        if visit.visitors:
-            return
-        del _visits[model]
-        for hook in visit.hooks:
-            hook.remove()
-        for module in visit.training:
-            module.training = True
-        for parameter in visit.trainable:
-            parameter.requires_grad_(True)  # noqa: FBT003 - torch's API
-        if visit.pad is not None:
-            visit.pad[0].pad_token_id = visit.pad[1]

@@ -14,6 +14,7 @@ import json
 import math
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,7 +75,8 @@ def write(
             f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # it is in place, or was never made
+            beside.unlink()
     return target
 
 

@@ -9,7 +9,9 @@ Guarantees:
 - A request replaces an unanswered one of the same view and place; its wants are answered in their
   order, and not at all once it was replaced.
 - What takes long is answered on a thread of its own, so that it holds up nothing quick.
-- Whatever goes wrong is an answer, too.
+- Whatever goes wrong is an answer, too; where not even that can be sent, it is kept, and what
+  waits is answered all the same.
+- What a view says is looked at before it is believed: nonsense is ignored.
 - Threads end after a while without requests, and when the desk is closed; none outlives it.
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import traceback
 import weakref
 from collections import OrderedDict
 from contextlib import closing
@@ -52,6 +55,11 @@ class Desk:
     ) -> None:
         self._lanes = {slow: _Lane(answer, send) for slow in (False, True)}
         _open.add(self)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What could not even be sent."""
+        return next((lane.error for lane in self._lanes.values() if lane.error is not None), None)
 
     def ask(self, request: wire.AskHeads) -> None:
         """File a request."""
@@ -99,6 +107,7 @@ class _Lane:
         self._current: wire.AskHeads | None = None
         self._running = False
         self._thread: threading.Thread | None = None
+        self.error: BaseException | None = None
 
     def file(self, request: wire.AskHeads) -> None:
         with self._door:
@@ -107,11 +116,14 @@ class _Lane:
             self._waiting[_place(request)] = request
             self._waiting.move_to_end(_place(request))
             self._door.notify()
-            if not self._running:
-                self._running = True
-                name = "llm_interp_widgets:desk"
-                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._thread.start()
+            if not self._running or self._thread is None or not self._thread.is_alive():
+                self._begin()
+
+    def _begin(self) -> None:
+        self._running = True
+        name = "llm_interp_widgets:desk"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
     def join(self, seconds: float) -> None:
         if self._thread is not None:
@@ -138,10 +150,12 @@ class _Lane:
                         break
                     self._serve(request, number, want, answer, send)
                 del taken, request, answer, send  # hold nothing while waiting
-        except BaseException:  # not even a failure could be sent: let the next request try again
+        except BaseException as error:  # noqa: BLE001 - not even a failure could be sent
+            traceback.clear_frames(error.__traceback__)
             with self._door:
-                self._running = False
-            raise
+                self.error, self._running = self.error or error, False
+                if self._waiting:
+                    self._begin()
 
     def _next(self) -> tuple[wire.AskHeads, Answer, Send] | None:
         with self._door:
@@ -171,5 +185,5 @@ class _Lane:
                     if self._current is not request:
                         return
                     send({**answer, "said": words}, buffers)
-        except Exception as error:  # noqa: BLE001 - the view shows it
+        except BaseException as error:  # noqa: BLE001 - the view shows it
             send({**answer, "error": told(error)}, [])

@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -86,6 +85,7 @@ def steps(
     drawings: list[Drawing],
     send: Callable[[wire.HeadsDrawn | wire.HeadsScored, list[bytes]], None],
     keep: Callable[[], None],
+    tell: Callable[[InterpError], None],
 ) -> Iterator[None]:
     """Draw everything, a step at a time.
 
@@ -93,6 +93,7 @@ def steps(
         drawings: Where to; the first one is seen first.
         send: Sends a message.
         keep: Publishes the whole state.
+        tell: Says why some scores stay unknown, as where memory ran out; the rest is drawn.
     """
     for number, drawing in enumerate(drawings):
         drawing.status = "running"
@@ -100,8 +101,10 @@ def steps(
     keep()
     for number, drawing in enumerate(drawings):
         known = drawing.record.known  # of a record that was opened from a file
-        with suppress(InterpError):  # as memory that ran out: these scores stay unknown
+        try:
             drawing.score(known or drawing.record.repetition())
+        except InterpError as error:
+            tell(error)
         yield
         yield from _exact(number, drawing, send)
         drawing.status = "done"

@@ -1,9 +1,11 @@
 """Stream: a job's looks, paced into chunks and snapshots for one widget.
 
-Guarantees: at most 30 chunks a second and 4 MiB unacknowledged; what could not be sent is
+Guarantees: at most 30 looks a second and 4 MiB unacknowledged; what could not be sent is
 merged into what is sent next; a chunk is only sent after the browser said ``ready``; the
 snapshot is set at the start, every two seconds, and at the end, whether anyone listens or
-not. Thread-safe; the worker never waits for the browser.
+not; a large one less often, and not while a view that listens does not keep up. Thread-safe;
+the worker never waits for the browser. What goes wrong on a thread of its own is raised at the
+next look.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 _INTERVAL = 1 / 30
 _SNAPSHOT_EVERY = 2.0
+_SNAPSHOT_BYTES = 1024 * 1024  # a second, at most
 _IN_FLIGHT = 4 * 1024 * 1024
+_LARGEST = wire.MAX_CHUNK_BYTES + 16 * 1024  # of a chunk, with the totals of many outputs
 
 
 class Stream:
@@ -64,6 +68,7 @@ class Stream:
         self._sent_at = 0.0
         self._kept_at = 0.0
         self._timer: threading.Timer | None = None
+        self._failed: Exception | None = None
 
     def look(self, progress: Progress) -> None:
         """Take the job's latest look; called on its worker."""
@@ -79,8 +84,10 @@ class Stream:
                 self._cancel_timer()
             else:
                 self._flush(now)
-                if now - self._kept_at >= _SNAPSHOT_EVERY:
+                if now - self._kept_at >= _pause(progress) and not self._is_full():
                     self._keep(now)
+            if self._failed is not None:
+                raise self._failed
 
     def ready(self) -> None:
         """Answer a view that (re)appeared: the whole truth, then chunks."""
@@ -118,7 +125,7 @@ class Stream:
     def _flush(self, now: float) -> None:
         if not self._listening or not self._dirty or self._latest is None:
             return
-        if sum(self._flying.values()) >= _IN_FLIGHT:
+        if self._is_full():
             return  # an acknowledgement, or the next look, tries again
         wait = self._sent_at + _INTERVAL - now
         if wait > 0:
@@ -126,8 +133,15 @@ class Stream:
             return
         self._sent_at = now
         for rows in _runs(sorted(self._dirty), self._latest):
+            if self._is_full():
+                return
             self._chunk(self._latest, rows)
-        self._dirty.clear()
+            self._dirty.difference_update(rows)
+
+    def _is_full(self) -> bool:
+        """Whether another chunk may be too much."""
+        flying = sum(self._flying.values())
+        return flying > 0 and flying + _LARGEST > _IN_FLIGHT
 
     def _chunk(self, look: Progress, rows: range) -> None:
         self._seq += 1
@@ -159,13 +173,21 @@ class Stream:
     def _wake(self) -> None:
         with self._lock:
             self._timer = None
-            if not self._closed:
-                self._flush(time.monotonic())
+            try:
+                if not self._closed:
+                    self._flush(time.monotonic())
+            except Exception as error:  # noqa: BLE001 - nobody waits for this thread
+                self._failed = error
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _pause(look: Progress) -> float:
+    """Return how long to wait before the next snapshot."""
+    return max(_SNAPSHOT_EVERY, 2 * look.merged.scores.nbytes / _SNAPSHOT_BYTES)
 
 
 def totals(look: Progress) -> Any:  # noqa: ANN401 - a (3, output) array for wire.pack

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from llm_interp_widgets.errors import ParameterError, ResultError, nearest, told
+from llm_interp_widgets.errors import InterpError, ParameterError, ResultError, nearest, told
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.heads import keep, left_out_told
 from llm_interp_widgets.export.page import View, check_place, render_page, write_page
@@ -115,7 +115,8 @@ class AttentionBrowser(PageWidget):
         if cover is not None:
             cover.check()
         self._desk = Desk(Answers(self._texts.records, cover), send)
-        self._errand = Errand(_drawn(self._drawings, send, _keeper(self)), _ended(self))
+        drawn = _drawn(self._drawings, send, _keeper(self), _teller(self))
+        self._errand = Errand(drawn, _ended(self))
         try:
             super().__init__(
                 subject=subject,
@@ -228,8 +229,9 @@ class AttentionBrowser(PageWidget):
             InterpError: What it failed with.
         """
         over = self._errand.wait(timeout)
-        if self._errand.error is not None:
-            raise self._errand.error
+        error = self._errand.error or self._desk.error
+        if error is not None:
+            raise error
         return over
 
     def close(self) -> None:
@@ -323,8 +325,20 @@ def _in_range(name: str, value: object, size: int, least: int = 0) -> None:
 # Workers must not keep a closed widget alive, so what they call holds only weak references.
 
 
-def _drawn(drawings: Sequence[Drawing], send: Any, keep: Any) -> Callable[[], Any]:  # noqa: ANN401
-    return lambda: steps(list(drawings), send, keep)
+def _drawn(drawings: Sequence[Drawing], send: Any, keep: Any, tell: Any) -> Callable[[], Any]:  # noqa: ANN401
+    return lambda: steps(list(drawings), send, keep, tell)
+
+
+def _teller(widget: AttentionBrowser) -> Callable[[InterpError], None]:
+    reference = weakref.ref(widget)
+
+    def tell(error: InterpError) -> None:
+        if (alive := reference()) is not None and not alive._closed:  # noqa: SLF001
+            failure = told(error)
+            words = f"Induction and duplicate-token scores stay unknown. {failure['message']}"
+            alive.failure = dict(failure) | {"message": words}
+
+    return tell
 
 
 def _sender(widget: AttentionBrowser) -> Any:  # noqa: ANN401 - a function
@@ -376,6 +390,9 @@ def _handle(widget: AttentionBrowser, content: object, _buffers: object) -> None
             _keeper(widget)()
     elif content.get("type") == "part" and content.get("name") in _PARTS:
         found: wire.PartSource = {"type": "part", "name": content["name"]}
-        widget.send(found, [bundle(content["name"]).encode()])
+        try:
+            widget.send(found, [bundle(content["name"]).encode()])
+        except InterpError as error:
+            widget.failure = dict(told(error))
     elif content.get("type") == "ask" and is_question(content):
         widget._desk.ask(content)  # noqa: SLF001

@@ -148,5 +148,5 @@ def _handle(widget: GenerationView, content: object, _buffers: object) -> None:
     try:
         widget._begin(output, alternative)  # noqa: SLF001 - the wire's other half
         widget.failure = {}
-    except Exception as error:  # noqa: BLE001 - the view shows it
+    except Exception as error:  # noqa: BLE001 - the view shows it; ipywidgets would only log it
         widget.failure = dict(told(error))

@@ -55,6 +55,8 @@ class PageWidget(anywidget.AnyWidget):
 
     words = traitlets.Dict().tag(sync=True)
 
+    _own_layout = False  # until there is one
+
     def __init__(self, **traits: Any) -> None:  # noqa: ANN401
         """Take the traits of the subclass."""
         self._esm = packed(self.bundle_name)  # may fail: before there is anything to close
@@ -62,6 +64,7 @@ class PageWidget(anywidget.AnyWidget):
         self._as_text = False  # buffers, for a host that loses them
         self._viewed = False  # by a browser
         self._summed_up = ""  # as displayed, if it was
+        self._own_layout = "layout" not in traits
         super().__init__(words=self._translated(), **traits)
         _kernel.hear_always(self.comm)
         self.on_msg(_greet)
@@ -167,7 +170,10 @@ class PageWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Take the widget off the screen."""
         self._closed = True
+        layout = self.layout if self._own_layout else None
         super().close()
+        if layout is not None:
+            layout.close()  # which ipywidgets would keep for ever
 
     def _covered(self, cover: Cover) -> dict[str, Any]:
         """Return the traits that hold text, covered."""

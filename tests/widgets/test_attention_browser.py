@@ -371,9 +371,8 @@ def test_what_is_slow_holds_up_nothing_quick():
     desk.close()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_desk_that_could_send_nothing_answers_the_next_question():
-    sent, broken = [], threading.Event()
+def test_a_desk_that_could_send_nothing_answers_what_waits_and_the_next_question():
+    sent, broken, gate = [], threading.Event(), threading.Event()
     broken.set()
 
     def send(message, _):
@@ -382,18 +381,46 @@ def test_a_desk_that_could_send_nothing_answers_the_next_question():
         sent.append(message["id"])
 
     def answer(_want):
+        gate.wait(10)
         yield {}, [b"x"]
 
     desk = Desk(answer, send)
     desk.ask(_request("a", 1, 1))
-    deadline = time.monotonic() + 5
-    while desk._lanes[False]._running and time.monotonic() < deadline:
-        time.sleep(0.01)
-    broken.clear()
-    desk.ask(_request("a", 2, 1))
-    while not sent and time.monotonic() < deadline:
+    while not desk._lanes[False]._current:
+        time.sleep(0.001)
+    desk.ask(_request("b", 2, 1))  # waits behind the one that cannot be sent
+    send_now, desk._lanes[False]._serving = desk._lanes[False]._serving, (
+        answer, lambda message, _: sent.append(message["id"]),
+    )  # fmt: skip
+    gate.set()
+    deadline = time.monotonic() + 10
+    while sent != [2] and time.monotonic() < deadline:
         time.sleep(0.01)
     assert sent == [2]
+    assert isinstance(desk.error, OSError)
+    broken.clear()
+    desk._lanes[False]._serving = send_now
+    desk.ask(_request("a", 3, 1))
+    while sent != [2, 3] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sent == [2, 3]
+    desk.close()
+
+
+def test_an_answer_that_exits_is_a_failure_that_the_view_is_told():
+    sent = []
+
+    def answer(want):
+        if want["head"] == 1:
+            raise SystemExit("out")
+        yield {}, [b"x"]
+
+    desk = Desk(answer, lambda message, _: sent.append(message["error"]))
+    desk.ask(_request("a", 1, 1, 2))
+    deadline = time.monotonic() + 10
+    while len(sent) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sent == [{"name": "SystemExit", "message": "out"}, None]
     desk.close()
 
 

@@ -84,6 +84,7 @@ def test_at_most_thirty_a_second_and_the_last_one_arrives(browser):
 def test_without_acknowledgements_it_waits_and_merges(browser, monkeypatch):
     monkeypatch.setattr(_stream, "_INTERVAL", 0.0)
     monkeypatch.setattr(_stream, "_IN_FLIGHT", 200)
+    monkeypatch.setattr(_stream, "_LARGEST", 50)
     browser.stream.ready()
     for i in range(20):
         browser.stream.look(look(i))
@@ -104,6 +105,7 @@ def test_what_changed_while_waiting_is_all_sent(browser, monkeypatch):
         browser.stream.look(look(row, rows=6, changed=range(row, row + 1)))
     assert not browser.chunks
     browser.stream.acknowledge(1)
+    browser.stream.acknowledge(2)
     assert [(m["row"], m["rows"]) for m, _, _ in browser.chunks] == [(1, 1), (3, 2)]
 
 
