@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from llm_interp_widgets.export.page import Policy
     from llm_interp_widgets.models.record import AttentionRecord
 
 BUDGET = 10_000_000
@@ -231,7 +232,7 @@ class AttentionBrowser(PageWidget):
 
     def to_html(
         self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False,
-        budget: int = BUDGET,
+        csp: Policy = "inline", budget: int = BUDGET,
     ) -> Path:  # fmt: skip
         """Write one HTML file in which every head can be opened offline.
 
@@ -239,21 +240,22 @@ class AttentionBrowser(PageWidget):
             path: Where to.
             title: Of the page.
             overwrite: Replace a file that is there.
+            csp: Content security policy of the page, as for every view.
             budget: Bytes of the whole file. What does not fit is left out, heads on the shelf
                 last, and the view says so; the overview and the view itself, about 0.3 MB and
                 up to 1 MB of pictures, always stay.
 
         Raises:
             ClosedWidgetError: The widget was closed.
-            ParameterError: The budget is negative.
+            ParameterError: The budget is negative, or there is no such policy.
             ExportError: The file is there, or cannot be written.
         """
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
             raise ParameterError(f"budget={budget!r} must be a whole number of bytes, 0 or above.")
         check_place(path, overwrite=overwrite)  # before what takes long
         name = title or self.heading
-        bare = len(render_page([self._with([])], name).encode())
-        page = render_page([self._with(self._kept(max(0, budget - bare)))], name)
+        bare = len(render_page([self._with([])], name, csp=csp).encode())
+        page = render_page([self._with(self._kept(max(0, budget - bare)))], name, csp=csp)
         return write_page(path, page, overwrite=overwrite)
 
     def view(self) -> View:
@@ -267,7 +269,7 @@ class AttentionBrowser(PageWidget):
     def _with(self, kept: list[dict[str, Any]]) -> View:
         frozen = super().view()
         state = dict(frozen.state) | {"kept": kept}
-        return View(frozen.bundle, state, self.part_names, "attention_kernel")
+        return View(frozen.bundle, state, self.part_names, "attention_kernel", frozen.name)
 
     def _kept(self, budget: int) -> list[dict[str, Any]]:
         pinned = [(*one, self._texts.names[0])[:3] for one in self.selected_heads]

@@ -23,7 +23,7 @@ import traitlets
 
 from llm_interp_widgets.errors import ClosedWidgetError
 from llm_interp_widgets.export.bundles import packed, templates
-from llm_interp_widgets.export.page import View, render_page, write_page
+from llm_interp_widgets.export.page import View, check_policy, render_page, write_page
 from llm_interp_widgets.export.snapshot import snapshot
 from llm_interp_widgets.widgets import _kernel
 from llm_interp_widgets.words import ENGLISH, follow, language, translations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_interp_widgets import wire
+    from llm_interp_widgets.export.page import Policy
 
 
 class PageWidget(anywidget.AnyWidget):
@@ -120,7 +121,12 @@ class PageWidget(anywidget.AnyWidget):
         raise NotImplementedError
 
     def to_html(
-        self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        overwrite: bool = False,
+        csp: Policy = "inline",
     ) -> Path:
         """Write one HTML file that works offline; waits for what is still running.
 
@@ -128,12 +134,15 @@ class PageWidget(anywidget.AnyWidget):
             path: Where to.
             title: Of the page; what is explained by default.
             overwrite: Replace a file that is there.
+            csp: Content security policy of the page: ``"inline"``, or ``"strict"`` for servers
+                that forbid inline scripts: a larger file that allows scripts by their hashes only.
 
         Raises:
             ClosedWidgetError: The widget was closed.
+            ParameterError: There is no such policy.
             ExportError: The file is there, or cannot be written.
         """
-        return write_views(path, [self], title=title, overwrite=overwrite)
+        return write_views(path, [self], title=title, overwrite=overwrite, csp=csp)
 
     def view(self) -> View:
         """Return the frozen view: bundle and state, for an export.
@@ -144,7 +153,7 @@ class PageWidget(anywidget.AnyWidget):
         self._check_open("export")
         self._settle()
         state = {name: getattr(self, name) for name in ("words", *self.shared_traits)}
-        return View(bundle=self.bundle_name, state=state, parts=self.part_names)
+        return View(self.bundle_name, state, self.part_names, name=self.heading)
 
     def close(self) -> None:
         """Take the widget off the screen."""
@@ -193,7 +202,10 @@ def write_views(
     *,
     title: str | None,
     overwrite: bool,
+    csp: Policy = "inline",
 ) -> Path:
     """Freeze several views into one HTML file; see ``save_html``."""
+    check_policy(csp)  # before what takes long
     views = [widget.view() for widget in widgets]
-    return write_page(path, render_page(views, title or widgets[0].heading), overwrite=overwrite)
+    page = render_page(views, title or widgets[0].heading, csp=csp)
+    return write_page(path, page, overwrite=overwrite)

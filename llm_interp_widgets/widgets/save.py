@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from llm_interp_widgets.export.page import Policy
+
 
 def save_html(
     path: str | os.PathLike[str],
@@ -21,6 +23,7 @@ def save_html(
     *,
     title: str | None = None,
     overwrite: bool = False,
+    csp: Policy = "inline",
 ) -> Path:
     """Write several views to one HTML file that works offline; waits for running jobs.
 
@@ -29,12 +32,14 @@ def save_html(
         widgets: Widgets, or results (saved ones too), from top to bottom.
         title: Of the page; that of the first view by default.
         overwrite: Replace a file that is there.
+        csp: Content security policy of the page: ``"inline"``, or ``"strict"`` for servers that
+            forbid inline scripts: a larger file that allows scripts by their hashes only.
 
     Returns:
         The path.
 
     Raises:
-        ParameterError: There is nothing to show, or something that is no view.
+        ParameterError: There is nothing to show, or something that is no view; or no such policy.
         ClosedWidgetError: One of them was closed.
         ExportError: The file is there, or cannot be written.
 
@@ -44,7 +49,8 @@ def save_html(
     given = [widgets] if isinstance(widgets, PageWidget | Attribution) else list(widgets)
     if not given:
         raise ParameterError("There is nothing to save: pass at least one widget or result.")
-    return write_views(path, [_view(item) for item in given], title=title, overwrite=overwrite)
+    shown = [_view(item) for item in given]
+    return write_views(path, shown, title=title, overwrite=overwrite, csp=csp)
 
 
 def _view(item: object) -> PageWidget:
