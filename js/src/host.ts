@@ -286,21 +286,27 @@ function say(place: HTMLElement, words: string): void {
   place.append(Object.assign(document.createElement("p"), { textContent: words }));
 }
 
-/** Show all islands of the document that nobody shows yet. */
+/** Show all islands of the document that nobody shows yet; they may wait for each other. */
 export async function startAll(document: Document): Promise<void> {
-  for (const island of document.querySelectorAll<HTMLElement>(ISLANDS)) {
-    if (island.dataset["liwIsland"]) continue;
-    island.dataset["liwIsland"] = "open";
-    try {
-      await start(...(await open(island.textContent ?? "")), document);
-    } catch (error) {
-      const { message } = error as Error;
-      for (const place of document.querySelectorAll<HTMLElement>(
-        "[data-liw-view]:not([data-liw-shown])",
-      )) {
-        say(place, message);
+  const islands = [...document.querySelectorAll<HTMLElement>(ISLANDS)];
+  await Promise.all(
+    islands.map(async (island) => {
+      if (island.dataset["liwIsland"]) return;
+      island.dataset["liwIsland"] = "open";
+      try {
+        await start(...(await open(island.textContent ?? "")), document);
+      } catch (error) {
+        sayEverywhere(document, (error as Error).message);
       }
-    }
+    }),
+  );
+}
+
+function sayEverywhere(document: Document, words: string): void {
+  const places = document.querySelectorAll<HTMLElement>("[data-liw-view]:not([data-liw-shown])");
+  for (const place of places) {
+    place.dataset["liwShown"] = "false";
+    say(place, words);
   }
 }
 

@@ -46,11 +46,21 @@ def save_html(
     Example:
         >>> save_html("page.html", [w], title="Why Paris?")  # doctest: +SKIP
     """
+    return write_views(path, shown(widgets), title=title, overwrite=overwrite, csp=csp)
+
+
+def shown(
+    widgets: PageWidget | Attribution | Iterable[PageWidget | Attribution],
+) -> list[PageWidget]:
+    """Return widgets of what was given, one or several; of results, new ones.
+
+    Raises:
+        ParameterError: There is nothing to show, or something that is no view.
+    """
     given = [widgets] if isinstance(widgets, PageWidget | Attribution) else list(widgets)
     if not given:
         raise ParameterError("There is nothing to save: pass at least one widget or result.")
-    shown = [_view(item) for item in given]
-    return write_views(path, shown, title=title, overwrite=overwrite, csp=csp)
+    return [_view(item) for item in given]
 
 
 def _view(item: object) -> PageWidget:
