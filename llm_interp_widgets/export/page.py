@@ -99,11 +99,8 @@ _PAGE = """\
 <noscript><style>{quiet}</style></noscript>
 </head>
 <body>
-<header>
-<h1>{title}</h1>
-</header>
-<main>
-{views}
+{header}<main>
+{main}
 </main>
 <footer>
 <p>{made}, <time datetime="{day}">{day}</time></p>
@@ -164,18 +161,50 @@ def render_page(views: Sequence[View], title: str, *, csp: Policy = "inline") ->
     sources = {name: bundle(name) for name in sorted({n for v in views for n in v.bundles})}
     scripts = [*(_standing(source, name) for name, source in sources.items() if strict)]
     scripts.append(bundle("host"))
-    now = _today()
+    return document(
+        title,
+        "\n".join(_place(number, view) for number, view in enumerate(views, start=1)),
+        encode(models, {} if strict else sources),
+        scripts,
+        policy=_policy(scripts, [_STYLE, _QUIET] if strict else []),
+    )
+
+
+def document(
+    title: str,
+    main: str,
+    island: str,
+    scripts: Sequence[str],
+    *,
+    policy: str = "",
+    style: str = "",
+    header: bool = True,
+) -> str:
+    """Return a whole page.
+
+    Args:
+        title: Plain text.
+        main: HTML.
+        island: What the host shows in it.
+        scripts: Modules, the host last.
+        policy: Content security policy; that of ``"inline"`` by default.
+        style: More style.
+        header: The title stands above the rest.
+    """
+    name = escape(well_formed(title))
+    day = _today()
     return _PAGE.format(
         lang=escape(say("en")),
-        policy=escape(_policy(scripts, [_STYLE, _QUIET] if strict else [])),
+        policy=escape(policy or _policy(scripts, [])),
         generator=f"llm_interp_widgets {__version__}",
-        title=escape(well_formed(title)),
-        style=_STYLE,
+        title=name,
+        style=_STYLE + style,
         quiet=_QUIET,
-        views="\n".join(_place(number, view) for number, view in enumerate(views, start=1)),
+        header=f"<header>\n<h1>{name}</h1>\n</header>\n" if header else "",
+        main=main,
         made=escape(_MADE.format(name="llm_interp_widgets", version=__version__)),
-        day=now,
-        island=encode(models, {} if strict else sources),
+        day=day,
+        island=island,
         scripts="\n".join(f'<script type="module">{script}</script>' for script in scripts),
     )
 
