@@ -93,6 +93,10 @@ for (const entry of entries) {
   if (name !== "host" && packed > BUDGET) {
     problems.push(`${name}.js takes ${packed} bytes in a notebook; the budget is ${BUDGET}.`);
   }
+  // What a page under a strict policy adds to each bundle needs the name of what it hands out.
+  if (name !== "host" && !/export\{[\w$]+ as default\};?\s*$/.test(code)) {
+    problems.push(`${name}.js does not end with its default export.`);
+  }
   if (/<\/script|<!--/i.test(code)) {
     problems.push(`${name}.js holds "</script" or "<!--" and cannot stand inside a page.`);
   }

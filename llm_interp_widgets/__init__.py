@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.widgets.attention_browser import AttentionBrowser
     from llm_interp_widgets.widgets.beeswarm import Beeswarm
     from llm_interp_widgets.widgets.compare import Compare
+    from llm_interp_widgets.widgets.embed import embed
     from llm_interp_widgets.widgets.generation_view import GenerationView
     from llm_interp_widgets.widgets.lime_view import LimeView
     from llm_interp_widgets.widgets.save import save_html
@@ -79,6 +80,7 @@ _HOMES = {
     "widgets.attention_browser": ("AttentionBrowser",),
     "widgets.beeswarm": ("Beeswarm",),
     "widgets.compare": ("Compare",),
+    "widgets.embed": ("embed",),
     "widgets.generation_view": ("GenerationView",),
     "widgets.lime_view": ("LimeView",),
     "widgets.save": ("save_html",),
@@ -119,6 +121,7 @@ __all__ = [
     "bar",
     "beeswarm",
     "compare",
+    "embed",
     "errors",
     "explain",
     "force",

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import importlib.metadata
 import json
 import os
 import re
+import zlib
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from llm_interp_widgets import wire
-from llm_interp_widgets.errors import ExportError, FrontEndMissingError
+from llm_interp_widgets.errors import ExportError, FrontEndMissingError, ParameterError
 from llm_interp_widgets.export import View, bundle, render_page, write_page
+from llm_interp_widgets.export._payload import encode, islands
 
 HOSTILE = [
     "</script><img src=x onerror=alert(1)>",
@@ -59,9 +63,8 @@ def read(page: str) -> Reader:
 
 
 def island(page: str) -> dict:
-    found = re.search(r'<script type="application/json" id="liw-page">(.*?)</script>', page)
-    assert found is not None
-    return json.loads(found[1])
+    (found,) = islands(page)
+    return found
 
 
 def snapshot(texts: list[str], scores: list[float], *, target: str = "“Paris”") -> wire.Snapshot:
@@ -123,10 +126,10 @@ def test_a_page_is_one_document_without_addresses():
     assert tags["html"]["lang"] == "en"
     assert {"main", "h1", "title", "noscript"} <= set(tags)
     assert not {"src", "href"} & {name for _, attrs in reader.tags for name in attrs}
-    outside = page.replace(json.dumps(island(page)["bundles"]), "")
     known = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}
     known |= {"http://www.w3.org/1998/Math/MathML", "http://www.w3.org/1999/xlink"}
     known |= {"http://www.w3.org/XML/1998/namespace"}
+    outside = page + "".join(island(page)["bundles"].values())
     assert set(re.findall(r"https?://[\w./-]+", outside)) <= known, "names of XML, no addresses"
 
 
@@ -142,21 +145,76 @@ def test_the_policy_names_no_origin():
     assert "*" not in policies[0]
 
 
+def test_landmarks_headings_and_what_made_it(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    named = View("token_highlighter", view().state, name="Why <Paris>?")
+    reader = read(render_page([named, view()], "Two views"))
+    tags = [tag for tag, _ in reader.tags]
+    order = [tags.index(tag) for tag in ("header", "h1", "main", "section", "footer")]
+    assert order == sorted(order)
+    assert tags.count("h1") == 1
+    labels = [attrs["aria-label"] for tag, attrs in reader.tags if tag == "section"]
+    assert labels == ["Why <Paris>?", "View 2"]
+    assert reader.text["h1"] == reader.text["title"] == ["Two views"]
+    version = importlib.metadata.version("llm_interp_widgets")
+    assert f"Made with llm_interp_widgets {version}, " in reader.text["p"]
+    assert reader.text["time"] == ["1970-01-02"]
+
+
+def test_the_same_views_give_the_same_page(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    for csp in ("inline", "strict"):
+        assert render_page([view()], "x", csp=csp) == render_page([view()], "x", csp=csp)
+
+
+def test_the_strict_policy_names_every_script_and_style_by_its_hash():
+    page = render_page([view(HOSTILE), View("shap_bar", view().state)], HOSTILE[0], csp="strict")
+    reader = read(page)
+    (policy,) = (attrs["content"] for tag, attrs in reader.tags if "http-equiv" in attrs)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    for kind, tag in (("script-src", "script"), ("style-src", "style")):
+        texts = re.findall(f'<{tag}(?: type="module")?>(.*?)</{tag}>', page, re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in texts]
+        assert rules[kind].split() == [f"'sha256-{digest}'" for digest in hashes]
+        assert len(hashes) == {"script": 3, "style": 2}[tag]
+    assert "unsafe" not in policy
+    assert "blob:" not in rules["script-src"]
+    assert not [name for _, attrs in reader.tags for name in attrs if name[:2] == "on"]
+    assert not any("style" in attrs for _, attrs in reader.tags)
+    assert island(page)["bundles"] == {}
+
+
+def test_a_policy_that_is_unknown_is_an_error_before_anything_is_written(tmp_path):
+    with pytest.raises(ParameterError, match="Did you mean 'strict'"):
+        render_page([view()], "x", csp="strikt")
+
+
 def test_each_bundle_stands_in_the_page_once():
     page = render_page([view(), view(), view()], "three")
     assert set(island(page)["bundles"]) == {"token_highlighter"}
     assert [model["id"] for model in island(page)["models"]] == ["view-1", "view-2", "view-3"]
-    places = [attrs for tag, attrs in read(page).tags if tag == "div"]
+    places = [attrs for tag, attrs in read(page).tags if tag == "section"]
     assert [place["data-liw-view"] for place in places] == ["view-1", "view-2", "view-3"]
     assert len(page) < len(render_page([view()], "one")) + 8_000
 
 
-def test_bytes_at_any_depth_become_buffers_with_a_path():
+def test_bytes_at_any_depth_come_back_in_their_places():
     state = {"a": {"b": [1, b"\x00\x01", {"c": memoryview(b"\xff")}]}, "d": bytearray(b"")}
-    model = island(render_page([View("token_highlighter", state)], "x"))["models"][0]
-    assert model["state"] == {"a": {"b": [1, None, {"c": None}]}, "d": None}
-    buffers = {tuple(item["path"]): base64.b64decode(item["data"]) for item in model["buffers"]}
-    assert buffers == {("a", "b", 1): b"\x00\x01", ("a", "b", 2, "c"): b"\xff", ("d",): b""}
+    pages = render_page([View("token_highlighter", state)] * 2, "x")
+    for model in island(pages)["models"]:
+        assert model["state"] == {"a": {"b": [1, b"\x00\x01", {"c": b"\xff"}]}, "d": b""}
+
+
+def test_buffers_are_aligned_and_the_same_island_is_the_same_text():
+    model = {"id": "1", "bundle": "b", "kernel": "", "state": {"x": [b"123"] * 5, "y": bytes(16)}}
+    text = encode([model], {})
+    assert text == encode([model], {})
+    whole = zlib.decompress(base64.b64decode(text))
+    end = 4 + int.from_bytes(whole[:4], "little")
+    buffers = json.loads(whole[4:end])["models"][0]["buffers"]
+    assert end % 8 == 0
+    assert [buffer["at"] % 8 for buffer in buffers] == [0] * 6
 
 
 def test_numbers_json_does_not_know_become_null():
@@ -183,9 +241,8 @@ def test_hostile_text_comes_back_and_makes_no_element(text):
 
 def test_the_island_holds_nothing_that_could_end_it():
     page = render_page([view(HOSTILE)], "x")
-    inside = page.split('id="liw-page">')[1].split("</script>")[0]
-    assert not set("<>&\u2028\u2029") & set(inside)
-    assert inside.isascii()
+    inside = page.split('id="liw-page" data-liw-island>')[1].split("</script>")[0]
+    assert re.fullmatch("[A-Za-z0-9+/=]+", inside)
 
 
 def test_without_javascript_there_are_the_sentence_and_the_scores():

@@ -1,20 +1,33 @@
 /**
- * A minimal host of widgets where there is no Jupyter: exported pages and tests.
+ * A minimal host of widgets where there is no Jupyter: exported pages, fragments, and tests.
  *
  * It implements what widgets use of the front-end module interface: a model with
  * get/set/on/off/save_changes/send, and `getModel`/`getWidget`, so that views on one page can
- * share a model or show each other. Nothing is sent anywhere. A page's JSON island holds the
- * bundles (each once), the models and where they are shown.
+ * share a model or show each other. Nothing is sent anywhere. An island holds, deflated, the
+ * bundles (each once), the models and where they are shown; a document may hold several.
+ *
+ * Bundles are loaded once a document, whichever island brings them: all islands share one map of
+ * modules. Where a policy forbids modules made from text, each bundle is a script of the page that
+ * puts itself into that map.
  */
 
+import { inflate } from "./attention/inflate";
 import type { Cleanup, KernelModule, Listener, Model, WidgetModule } from "./model";
+import { addStyle } from "./sheet";
 
-export const ISLAND = "liw-page";
+const ISLANDS = "script[data-liw-island]";
+const MODULES = Symbol.for("llm_interp_widgets");
+/** How long a bundle of another island is waited for. */
+const PATIENCE_MS = 20_000;
+const TOO_OLD =
+  "This browser is too old to unpack this page. Chrome and Edge can from version 80 on, " +
+  "Firefox from 113, Safari from 16.4.";
 
-/** Bytes inside a model's state: base64, with the path of keys that leads there. */
+/** Bytes inside a model's state: where they stand in the island, and the keys that lead there. */
 export interface PageBuffer {
   readonly path: readonly (string | number)[];
-  readonly data: string;
+  readonly at: number;
+  readonly size: number;
 }
 
 export interface PageModel {
@@ -27,9 +40,14 @@ export interface PageModel {
 }
 
 export interface Page {
+  /** Source texts by key; keys without a text are brought by someone else. */
   readonly bundles: Readonly<Record<string, string>>;
+  /** The key of a bundle, by its name, where the two differ. */
+  readonly keys?: Readonly<Record<string, string>>;
   readonly models: readonly PageModel[];
 }
+
+type Module = WidgetModule & Partial<KernelModule>;
 
 export class HostModel implements Model {
   readonly offline = true;
@@ -60,14 +78,18 @@ export class HostModel implements Model {
     this.emit("change");
   }
 
-  on(name: string, listener: Listener): void {
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners.add(listener));
+  on(names: string, listener: Listener): void {
+    for (const name of names.split(" ")) {
+      const listeners = this.#listeners.get(name) ?? new Set();
+      this.#listeners.set(name, listeners.add(listener));
+    }
   }
 
-  off(name: string, listener?: Listener): void {
-    if (listener === undefined) this.#listeners.delete(name);
-    else this.#listeners.get(name)?.delete(listener);
+  off(names: string, listener?: Listener): void {
+    for (const name of names.split(" ")) {
+      if (listener === undefined) this.#listeners.delete(name);
+      else this.#listeners.get(name)?.delete(listener);
+    }
   }
 
   save_changes(): void {}
@@ -82,7 +104,7 @@ export class HostModel implements Model {
   }
 }
 
-export type Load = (bundle: string) => Promise<WidgetModule & Partial<KernelModule>>;
+export type Load = (bundle: string) => Promise<Module>;
 
 function nothing(name: string): Promise<never> {
   return Promise.reject(new Error(`There is no bundle ${JSON.stringify(name)} on this page.`));
@@ -165,59 +187,127 @@ export class Host {
 }
 
 /** Put the buffers back where they were taken from. */
-export function restore({ state, buffers }: PageModel): Record<string, unknown> {
-  for (const { path, data } of buffers) {
+export function restore({ state, buffers }: PageModel, bytes: DataView): Record<string, unknown> {
+  for (const { path, at, size } of buffers) {
     let place: unknown = state;
     for (const key of path.slice(0, -1)) place = (place as Record<string | number, unknown>)[key];
     const last = path.at(-1);
-    if (last !== undefined) (place as Record<string | number, unknown>)[last] = bytes(data);
+    if (last === undefined) continue;
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at, size);
+    (place as Record<string | number, unknown>)[last] = view;
   }
   return state;
 }
 
-function bytes(base64: string): DataView {
-  const binary = atob(base64);
-  const view = new DataView(new ArrayBuffer(binary.length));
-  for (let i = 0; i < binary.length; i++) view.setUint8(i, binary.charCodeAt(i));
-  return view;
+/** Unpack an island: the length of the page's JSON, the JSON, and the bytes of all buffers. */
+export async function open(packed: string): Promise<[page: Page, bytes: DataView]> {
+  if (!("DecompressionStream" in globalThis)) throw new Error(TOO_OLD);
+  const binary = atob(packed);
+  const deflated = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) deflated[i] = binary.charCodeAt(i);
+  const { buffer } = await inflate(deflated);
+  const end = 4 + new DataView(buffer).getUint32(0, true);
+  const page = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, end - 4))) as Page;
+  return [page, new DataView(buffer, end)];
 }
 
-/** Loads each bundle once, from its text. */
-function loader(bundles: Page["bundles"]): Load {
-  const loaded = new Map<string, ReturnType<Load>>();
-  const load: Load = async (name) => {
-    const url = URL.createObjectURL(new Blob([bundles[name] ?? ""], { type: "text/javascript" }));
-    try {
-      return ((await import(url)) as { default: WidgetModule }).default;
-    } finally {
-      URL.revokeObjectURL(url);
+/** Modules by key, shared by everything in the document that shows views. */
+function shared(): Map<string, Module | Promise<Module>> {
+  const home = globalThis as { [MODULES]?: Map<string, Module | Promise<Module>> };
+  home[MODULES] ??= new Map();
+  return home[MODULES];
+}
+
+/** Loads each bundle once, from its text, or from where another script has put it. */
+function loader({ bundles, keys = {} }: Page): Load {
+  const modules = shared();
+  return async (name) => {
+    const key = keys[name] ?? name;
+    const text = bundles[key];
+    if (!modules.has(key) && text !== undefined) modules.set(key, imported(text));
+    const awaited = name in keys ? PATIENCE_MS : 0;
+    for (let waited = 0; !modules.has(key) && waited < awaited; waited += 50) {
+      await new Promise((again) => setTimeout(again, 50));
     }
-  };
-  return (name) => {
-    const module = loaded.get(name) ?? load(name);
-    loaded.set(name, module);
-    return module;
+    return modules.get(key) ?? nothing(name);
   };
 }
 
-/** Show every widget of a page in the element that carries its id in `data-liw-view`. */
-export async function start(page: Page, document: Document, load = loader(page.bundles)) {
+/** A module made from text: what it hands out itself, or what the function it hands out makes. */
+export async function imported(text: string): Promise<Module> {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  try {
+    const module = await import(/* @vite-ignore */ url);
+    const given = module.default ?? module;
+    return typeof given === "function" ? await given() : given;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** Show every widget of an island in the elements that carry its id in `data-liw-view`. */
+export async function start(
+  page: Page,
+  bytes: DataView,
+  document: Document,
+  load = loader(page),
+): Promise<Host> {
   const host = new Host(load);
-  for (const model of page.models) host.add(model.id, model.bundle, restore(model), model.kernel);
   const places = [...document.querySelectorAll<HTMLElement>("[data-liw-view]")];
-  await Promise.all(
-    places.map(async (place) => {
-      try {
-        const widget = await host.getWidget(place.dataset["liwView"] ?? "");
-        place.replaceChildren();
-        await widget.render({ el: place });
-      } catch (error) {
-        place.textContent = `This view could not be shown: ${String(error)}`;
-      }
-    }),
-  );
+  const mine: [HTMLElement, string][] = [];
+  for (const model of page.models) {
+    host.add(model.id, model.bundle, restore(model, bytes), model.kernel);
+    for (const place of places) {
+      if (place.dataset["liwView"] !== model.id || place.dataset["liwShown"]) continue;
+      place.dataset["liwShown"] = "true"; // an island that stands twice shows its views once
+      mine.push([place, model.id]);
+    }
+  }
+  await Promise.all(mine.map(([place, id]) => show(host, id, place)));
   return host;
 }
 
-const island = globalThis.document?.getElementById(ISLAND);
-if (island) void start(JSON.parse(island.textContent ?? "{}") as Page, document);
+/** What stood in the place stays where the view cannot be shown. */
+async function show(host: Host, id: string, place: HTMLElement): Promise<void> {
+  const el = document.createElement("div");
+  try {
+    const css = (await host.getModel(id)).get("_css");
+    const widget = await host.getWidget(id);
+    if (typeof css === "string" && css) addStyle(place, id, css);
+    place.replaceChildren(el);
+    await widget.render({ el });
+  } catch (error) {
+    el.remove();
+    say(place, `This view could not be shown: ${String(error)}`);
+  }
+}
+
+function say(place: HTMLElement, words: string): void {
+  place.append(Object.assign(document.createElement("p"), { textContent: words }));
+}
+
+/** Show all islands of the document that nobody shows yet; they may wait for each other. */
+export async function startAll(document: Document): Promise<void> {
+  const islands = [...document.querySelectorAll<HTMLElement>(ISLANDS)];
+  await Promise.all(
+    islands.map(async (island) => {
+      if (island.dataset["liwIsland"]) return;
+      island.dataset["liwIsland"] = "open";
+      try {
+        await start(...(await open(island.textContent ?? "")), document);
+      } catch (error) {
+        sayEverywhere(document, (error as Error).message);
+      }
+    }),
+  );
+}
+
+function sayEverywhere(document: Document, words: string): void {
+  const places = document.querySelectorAll<HTMLElement>("[data-liw-view]:not([data-liw-shown])");
+  for (const place of places) {
+    place.dataset["liwShown"] = "false";
+    say(place, words);
+  }
+}
+
+if (globalThis.document) void startAll(document);

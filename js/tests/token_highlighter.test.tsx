@@ -333,7 +333,8 @@ describe("before and beyond", () => {
         widget.render({ model: new KernelModel(traits()), el });
       });
     }
-    expect(root.querySelectorAll("style")).toHaveLength(1);
+    expect(root.adoptedStyleSheets).toHaveLength(1);
+    expect(root.querySelector("style")).toBeNull();
   });
 });
 

@@ -6,45 +6,47 @@ What goes out: a page that draws them with the very bundles of the notebook.
 Guarantees:
 
 - The page asks the network for nothing, and its content security policy forbids it to.
-- Every text is data: state travels in one JSON island in which ``<``, ``>``, ``&`` and the
-  line separators are escaped, and everything else on the page is HTML-escaped. A lone
-  surrogate reaches the view as it is and never breaks the file, which is pure ASCII but for
-  the title and the fallback.
+- Under the strict policy nothing runs but the scripts that the page was written with, each known
+  by its hash; neither ``'unsafe-inline'`` nor ``blob:`` is allowed for scripts or styles.
+- Every text is data: state travels in one deflated island, and everything else on the page is
+  HTML-escaped. A lone surrogate reaches the view as it is and never breaks the file, which is
+  pure ASCII but for titles and the fallback.
 - Each bundle stands in the file once, however many views use it.
 - Without JavaScript the reader still finds the sentence and the scores.
-- A file appears whole or not at all, and never replaces another unless asked.
+- The same views on the same day give the same page, byte for byte.
 """
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import json
-import math
 import os
-import secrets
-from contextlib import suppress
+import re
+from base64 import b64encode
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from llm_interp_widgets.errors import ExportError
+from llm_interp_widgets import __version__
+from llm_interp_widgets.errors import ParameterError, nearest
 from llm_interp_widgets.export._fallback import plain_text, well_formed
+from llm_interp_widgets.export._payload import encode
+from llm_interp_widgets.export._write import check_place, write_page
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_Path: TypeAlias = tuple[str | int, ...]
+__all__ = ["Policy", "View", "check_place", "check_policy", "render_page", "write_page"]
 
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; "
-    "img-src data: blob:; base-uri 'none'; form-action 'none'"
-)
-_ESCAPES = str.maketrans(
-    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-)
+Policy: TypeAlias = Literal["inline", "strict"]
+
+_VIEW = "View {number}"
+_MADE = "Made with {name} {version}"
+
+_REST = "img-src data: blob:; base-uri 'none'; form-action 'none'"
 _STYLE = """
 :root { color-scheme: light dark; }
 body {
@@ -53,22 +55,37 @@ body {
   color: light-dark(#1b1d21, #e6e7ea);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
 }
-main { max-width: 800px; margin: 0 auto; padding: clamp(20px, 5vw, 56px) clamp(16px, 4vw, 32px); }
+:is(header, main, footer) { max-width: 800px; margin: 0 auto; padding: 0 clamp(16px, 4vw, 32px); }
+header { padding-top: clamp(20px, 5vw, 56px); }
+footer { padding-bottom: clamp(20px, 5vw, 56px); }
 h1 {
   margin: 0 0 28px; padding-bottom: 10px; overflow-wrap: anywhere;
   border-bottom: 1px solid light-dark(#1b1d2124, #e6e7ea24);
-  color: light-dark(#5f6166, #a9abb1); font-size: 14px; font-weight: 500;
 }
+:is(h1, footer) {
+  color: light-dark(#5f6166, #a9abb1); font-size: 14px; font-weight: 500; line-height: 1.55;
+}
+footer { font-size: 12px; font-weight: 400; }
 .view { min-height: 12em; margin: 0 0 56px; }
 pre { overflow-wrap: anywhere; font: inherit; white-space: pre-wrap; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 :is(th, td) { padding: 2px 16px 2px 0; font-weight: 400; text-align: start; }
 td { white-space: nowrap; }
 @media print {
-  main { max-width: none; padding: 0; }
-  .view { min-height: 0; break-inside: avoid; }
+  @page { margin: 16mm; }
+  :root { color-scheme: light; }
+  :is(header, main, footer) { max-width: none; padding: 0; }
+  .view { min-height: 0; margin-bottom: 32px; }
+  .view * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  .view :is(button.liw-button, select, input[type=search], .liw-folds details:not([open])) {
+    display: none;
+  }
+  .view .liw-table-box { max-height: none; overflow: visible; }
+  :is(h1, h2, h3) { break-after: avoid; }
+  :is(tr, li, p, figure, canvas, svg) { break-inside: avoid; }
 }
 """
+_QUIET = ".view { min-height: 0; }"
 _PAGE = """\
 <!doctype html>
 <html lang="{lang}">
@@ -76,21 +93,24 @@ _PAGE = """\
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="llm_interp_widgets">
+<meta name="generator" content="{generator}">
 <title>{title}</title>
 <style>{style}</style>
-<noscript><style>.view {{ min-height: 0; }}</style></noscript>
+<noscript><style>{quiet}</style></noscript>
 </head>
 <body>
-<main>
-<h1>{title}</h1>
-{views}
+{header}<main>
+{main}
 </main>
-<script type="application/json" id="liw-page">{island}</script>
-<script type="module">{host}</script>
+<footer>
+<p>{made}, <time datetime="{day}">{day}</time></p>
+</footer>
+<script type="application/octet-stream" id="liw-page" data-liw-island>{island}</script>
+{scripts}
 </body>
 </html>
 """
+_HANDED_OUT = re.compile(r"export\{([\w$]+) as default\};?\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +122,14 @@ class View:
         state: Traits by name; plain JSON values and, at any depth, bytes.
         parts: Bundles that the view loads when it needs them.
         kernel: Bundle that answers the view's messages where there is no kernel; or empty.
+        name: What a screen reader calls it, e.g. what is explained; plain text.
     """
 
     bundle: str
     state: Mapping[str, object]
     parts: tuple[str, ...] = ()
     kernel: str = ""
+    name: str = ""
 
     @property
     def bundles(self) -> tuple[str, ...]:
@@ -115,140 +137,118 @@ class View:
         return (self.bundle, *self.parts, *filter(None, [self.kernel]))
 
 
-def render_page(views: Sequence[View], title: str) -> str:
+def render_page(views: Sequence[View], title: str, *, csp: Policy = "inline") -> str:
     """Return the HTML of a page that shows views from top to bottom.
 
     Args:
         views: What to show.
         title: Of the page; plain text.
+        csp: The page's own content security policy. ``"inline"`` makes the smaller file;
+            ``"strict"`` allows scripts and styles by their hashes only, and so can stand on a
+            server whose policy is as strict.
 
     Raises:
+        ParameterError: There is no such policy.
         FrontEndMissingError: A bundle was not built into this package.
         TypeError: A state holds something that is neither JSON nor bytes.
     """
+    check_policy(csp)
+    strict = csp == "strict"
     models = [
-        {
-            "id": f"view-{number}",
-            "bundle": view.bundle,
-            "kernel": view.kernel,
-            **_split(view.state),
-        }
-        for number, view in enumerate(views, start=1)
+        {"id": f"view-{i}", "bundle": view.bundle, "kernel": view.kernel, "state": view.state}
+        for i, view in enumerate(views, start=1)
     ]
-    names = sorted({name for view in views for name in view.bundles})
-    island = {"bundles": {name: bundle(name) for name in names}, "models": models}
-    places = [
-        f'<div class="view" data-liw-view="view-{number}">'
-        f"<noscript>{plain_text(view.state)}</noscript></div>"
-        for number, view in enumerate(views, start=1)
-    ]
-    return _PAGE.format(
-        lang=escape(say("en")),
-        policy=escape(_POLICY),
-        title=escape(well_formed(title)),
-        style=_STYLE,
-        views="\n".join(places),
-        island=json.dumps(island, allow_nan=False, separators=(",", ":")).translate(_ESCAPES),
-        host=bundle("host"),
+    sources = {name: bundle(name) for name in sorted({n for v in views for n in v.bundles})}
+    scripts = [*(_standing(source, name) for name, source in sources.items() if strict)]
+    scripts.append(bundle("host"))
+    return document(
+        title,
+        "\n".join(_place(number, view) for number, view in enumerate(views, start=1)),
+        encode(models, {} if strict else sources),
+        scripts,
+        policy=_policy(scripts, [_STYLE, _QUIET] if strict else []),
     )
 
 
-def write_page(path: str | os.PathLike[str], html: str, *, overwrite: bool = False) -> Path:
-    """Write a page, whole or not at all.
+def document(
+    title: str,
+    main: str,
+    island: str,
+    scripts: Sequence[str],
+    *,
+    policy: str = "",
+    style: str = "",
+    header: bool = True,
+) -> str:
+    """Return a whole page.
 
     Args:
-        path: Where to; its folder must exist.
-        html: What ``render_page`` returned.
-        overwrite: Replace a file that is there.
-
-    Returns:
-        The path.
-
-    Raises:
-        ExportError: The file is there, or cannot be written.
+        title: Plain text.
+        main: HTML.
+        island: What the host shows in it.
+        scripts: Modules, the host last.
+        policy: Content security policy; that of ``"inline"`` by default.
+        style: More style.
+        header: The title stands above the rest.
     """
-    target = check_place(path, overwrite=overwrite)
-    try:
-        _put(target, html.encode("utf-8", "replace"), overwrite=overwrite)
-    except FileExistsError as error:
-        raise _occupied(target) from error
-    except OSError as error:
-        raise ExportError(
-            f"{target} cannot be written ({error.strerror or error}); choose another folder."
-        ) from error
-    return target
-
-
-def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """Return where a page would be written.
-
-    Raises:
-        ExportError: The file is there, or its folder is not.
-    """
-    target = Path(path).expanduser()
-    if target.is_dir():
-        raise ExportError(f"{target} is a folder; give the name of a file in it.")
-    if not target.parent.is_dir():
-        raise ExportError(
-            f"The folder {target.parent} does not exist; make it first, or choose another."
-        )
-    if target.exists() and not overwrite:
-        raise _occupied(target)
-    return target
-
-
-def _occupied(target: Path) -> ExportError:
-    return ExportError(
-        f"{target} exists already. Choose another name, or pass overwrite=True to replace it."
+    name = escape(well_formed(title))
+    day = _today()
+    return _PAGE.format(
+        lang=escape(say("en")),
+        policy=escape(policy or _policy(scripts, [])),
+        generator=f"llm_interp_widgets {__version__}",
+        title=name,
+        style=_STYLE + style,
+        quiet=_QUIET,
+        header=f"<header>\n<h1>{name}</h1>\n</header>\n" if header else "",
+        main=main,
+        made=escape(_MADE.format(name="llm_interp_widgets", version=__version__)),
+        day=day,
+        island=island,
+        scripts="\n".join(f'<script type="module">{script}</script>' for script in scripts),
     )
 
 
-def _put(target: Path, content: bytes, *, overwrite: bool) -> None:
-    """Write beside the target, then move into place in one step."""
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        with beside.open("xb") as file:
-            file.write(content)
-        if overwrite or not _link(beside, target):
-            beside.replace(target)
-    finally:
-        with suppress(OSError):
-            beside.unlink()
+def check_policy(csp: str) -> None:
+    """Raise ``ParameterError`` for a policy that a page cannot have."""
+    known = get_args(Policy)
+    if csp not in known:
+        raise ParameterError(f"csp={csp!r} is unknown. {nearest(str(csp), known)}")
 
 
-def _link(beside: Path, target: Path) -> bool:
-    """Link the file into place, which fails if someone else was faster.
-
-    Returns:
-        Whether this file system has links at all.
-
-    Raises:
-        FileExistsError: The target appeared in the meantime.
-    """
-    try:
-        os.link(beside, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        return False
-    return True
+def _place(number: int, view: View) -> str:
+    name = escape(well_formed(view.name or _VIEW.format(number=number)))
+    return (
+        f'<section class="view" aria-label="{name}" data-liw-view="view-{number}">'
+        f"<noscript>{plain_text(view.state)}</noscript></section>"
+    )
 
 
-def _split(state: Mapping[str, object]) -> dict[str, Any]:
-    """Take the bytes out of a state: ``{"state": …, "buffers": [{"path", "data"}]}``."""
-    buffers: list[dict[str, object]] = []
+def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """Return a policy: with hashes where styles are given, else for anything inline."""
+    if not styles:
+        may = "script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'"
+    else:
+        may = f"script-src {_hashes(scripts)}; style-src {_hashes(styles)}"
+    return f"default-src 'none'; {may}; {_REST}"
 
-    def visit(value: object, path: _Path) -> object:
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            data = base64.b64encode(value).decode("ascii")
-            buffers.append({"path": list(path), "data": data})
-            return None
-        if isinstance(value, dict):
-            return {str(key): visit(item, (*path, str(key))) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [visit(item, (*path, index)) for index, item in enumerate(value)]
-        if isinstance(value, float) and not math.isfinite(value):
-            return None  # JSON has no such number; scores travel as bytes
-        return value
 
-    return {"state": visit(dict(state), ()), "buffers": buffers}
+def _hashes(texts: Sequence[str]) -> str:
+    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
+    return " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests)
+
+
+def _standing(source: str, key: str) -> str:
+    """Return a bundle that puts what it hands out where the host looks for it."""
+    found = _HANDED_OUT.search(source)
+    if found is None:
+        raise ValueError(f"The bundle {key} does not end with what it hands out.")
+    modules = 'globalThis[Symbol.for("llm_interp_widgets")]??=new Map'
+    return f"{source.rstrip()};({modules}).set({json.dumps(key)},{found[1]})"
+
+
+def _today() -> str:
+    """Return the day, or that of ``SOURCE_DATE_EPOCH`` for builds that can be repeated."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = datetime.fromtimestamp(int(given), UTC) if given.isdecimal() else datetime.now(UTC)
+    return now.date().isoformat()

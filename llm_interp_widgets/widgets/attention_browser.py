@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_interp_widgets import wire
+    from llm_interp_widgets.export.page import Policy
     from llm_interp_widgets.models.record import AttentionRecord
     from llm_interp_widgets.results.redaction import What
 
@@ -243,7 +244,7 @@ class AttentionBrowser(PageWidget):
 
     def to_html(
         self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False,
-        redact: What | None = None, budget: int = BUDGET,
+        redact: What | None = None, csp: Policy = "inline", budget: int = BUDGET,
     ) -> Path:  # fmt: skip
         """Write one HTML file in which every head can be opened offline.
 
@@ -252,13 +253,15 @@ class AttentionBrowser(PageWidget):
             title: Of the page.
             overwrite: Replace a file that is there.
             redact: What of the texts is covered; see ``Attribution.redacted``.
+            csp: Content security policy of the page, as for every view.
             budget: Bytes of the whole file. What does not fit is left out, heads on the shelf
                 last, and the view says so; the overview and the view itself, about 0.3 MB and
                 up to 1 MB of pictures, always stay.
 
         Raises:
             ClosedWidgetError: The widget was closed.
-            ParameterError: The budget is negative, or what is to be covered is nowhere.
+            ParameterError: The budget is negative, there is no such policy, or what is to be
+                covered is nowhere.
             ExportError: The file is there, or cannot be written.
         """
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
@@ -269,8 +272,9 @@ class AttentionBrowser(PageWidget):
         if cover is not None:
             cover.check()
             name = cover.text(name)
-        size = len(render_page([bare], name).encode())
-        page = render_page([self._with(self._kept(max(0, budget - size)), cover)], name)
+        size = len(render_page([bare], name, csp=csp).encode())
+        full = self._with(self._kept(max(0, budget - size)), cover)
+        page = render_page([full], name, csp=csp)
         return write_page(path, page, overwrite=overwrite)
 
     def view(self, cover: Cover | None = None) -> View:
@@ -290,7 +294,7 @@ class AttentionBrowser(PageWidget):
     def _with(self, kept: list[dict[str, Any]], cover: Cover | None) -> View:
         frozen = super().view(cover)
         state = dict(frozen.state) | {"kept": kept}
-        return View(frozen.bundle, state, self.part_names, "attention_kernel")
+        return View(frozen.bundle, state, self.part_names, "attention_kernel", frozen.name)
 
     def _kept(self, budget: int) -> list[dict[str, Any]]:
         pinned = [(*one, self._texts.names[0])[:3] for one in self.selected_heads]

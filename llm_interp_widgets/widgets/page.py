@@ -23,7 +23,7 @@ import traitlets
 
 from llm_interp_widgets.errors import ClosedWidgetError
 from llm_interp_widgets.export.bundles import packed, templates
-from llm_interp_widgets.export.page import View, render_page, write_page
+from llm_interp_widgets.export.page import View, check_policy, render_page, write_page
 from llm_interp_widgets.export.snapshot import snapshot
 from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.widgets import _kernel
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_interp_widgets import wire
+    from llm_interp_widgets.export.page import Policy
     from llm_interp_widgets.results.redaction import What
 
 
@@ -133,9 +134,14 @@ class PageWidget(anywidget.AnyWidget):
         raise NotImplementedError
 
     def to_html(
-        self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False,
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        overwrite: bool = False,
         redact: What | None = None,
-    ) -> Path:  # fmt: skip
+        csp: Policy = "inline",
+    ) -> Path:
         """Write one HTML file that works offline; waits for what is still running.
 
         Args:
@@ -143,13 +149,15 @@ class PageWidget(anywidget.AnyWidget):
             title: Of the page; what is explained by default.
             overwrite: Replace a file that is there.
             redact: What of the text is covered; see ``Attribution.redacted``.
+            csp: Content security policy of the page: ``"inline"``, or ``"strict"`` for servers
+                 that forbid inline scripts: a larger file that allows scripts by their hashes only.
 
         Raises:
             ClosedWidgetError: The widget was closed.
-            ParameterError: What is to be covered is nowhere.
+            ParameterError: There is no such policy, or what is to be covered is nowhere.
             ExportError: The file is there, or cannot be written.
         """
-        return write_views(path, [self], title=title, overwrite=overwrite, redact=redact)
+        return write_views(path, [self], title=title, overwrite=overwrite, redact=redact, csp=csp)
 
     def view(self, cover: Cover | None = None) -> View:
         """Return the frozen view: bundle and state, for an export.
@@ -163,9 +171,11 @@ class PageWidget(anywidget.AnyWidget):
         self._check_open("export")
         self._settle()
         state = {name: getattr(self, name) for name in ("words", *self.shared_traits)}
+        name = self.heading
         if cover is not None:
             state |= self._covered(cover)
-        return View(bundle=self.bundle_name, state=state, parts=self.part_names)
+            name = cover.text(name)
+        return View(self.bundle_name, state, self.part_names, name=name)
 
     def close(self) -> None:
         """Take the widget off the screen."""
@@ -222,12 +232,24 @@ def write_views(
     title: str | None,
     overwrite: bool,
     redact: What | None = None,
+    csp: Policy = "inline",
 ) -> Path:
     """Freeze several views into one HTML file; see ``save_html``."""
+    check_policy(csp)  # before what takes long
+    views, cover = frozen(widgets, redact)
+    name = title or widgets[0].heading
+    page = render_page(views, name if cover is None else cover.text(name), csp=csp)
+    return write_page(path, page, overwrite=overwrite)
+
+
+def frozen(widgets: Sequence[PageWidget], redact: What | None) -> tuple[list[View], Cover | None]:
+    """Return frozen views, and what covers their texts.
+
+    Raises:
+        ParameterError: What is to be covered is nowhere.
+    """
     cover = None if redact is None else Cover(redact)
     views = [widget.view(cover) for widget in widgets]
-    name = title or widgets[0].heading
     if cover is not None:
         cover.check()
-        name = cover.text(name)
-    return write_page(path, render_page(views, name), overwrite=overwrite)
+    return views, cover

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from llm_interp_widgets.export.page import Policy
     from llm_interp_widgets.results.redaction import What
 
 
@@ -24,6 +25,7 @@ def save_html(
     title: str | None = None,
     overwrite: bool = False,
     redact: What | None = None,
+    csp: Policy = "inline",
 ) -> Path:
     """Write several views to one HTML file that works offline; waits for running jobs.
 
@@ -33,24 +35,37 @@ def save_html(
         title: Of the page; that of the first view by default.
         overwrite: Replace a file that is there.
         redact: What of the texts is covered, in all views; see ``Attribution.redacted``.
+        csp: Content security policy of the page: ``"inline"``, or ``"strict"`` for servers that
+            forbid inline scripts: a larger file that allows scripts by their hashes only.
 
     Returns:
         The path.
 
     Raises:
-        ParameterError: There is nothing to show, or something that is no view; or what is to
-            be covered is nowhere.
+        ParameterError: There is nothing to show, or something that is no view; no such policy; or
+            what is to be covered is nowhere.
         ClosedWidgetError: One of them was closed.
         ExportError: The file is there, or cannot be written.
 
     Example:
         >>> save_html("page.html", [w], title="Why Paris?")  # doctest: +SKIP
     """
+    views = shown(widgets)
+    return write_views(path, views, title=title, overwrite=overwrite, redact=redact, csp=csp)
+
+
+def shown(
+    widgets: PageWidget | Attribution | Iterable[PageWidget | Attribution],
+) -> list[PageWidget]:
+    """Return widgets of what was given, one or several; of results, new ones.
+
+    Raises:
+        ParameterError: There is nothing to show, or something that is no view.
+    """
     given = [widgets] if isinstance(widgets, PageWidget | Attribution) else list(widgets)
     if not given:
         raise ParameterError("There is nothing to save: pass at least one widget or result.")
-    views = [_view(item) for item in given]
-    return write_views(path, views, title=title, overwrite=overwrite, redact=redact)
+    return [_view(item) for item in given]
 
 
 def _view(item: object) -> PageWidget:

@@ -25,6 +25,7 @@ from playwright.sync_api import Error
 from playwright.sync_api import TimeoutError as TooLateError
 
 import llm_interp_widgets as liw
+from llm_interp_widgets.export._payload import islands
 from llm_interp_widgets.models.visits import attention, untouched
 
 HERE = Path(__file__).parent
@@ -259,9 +260,7 @@ def test_exported(lm, offline, tmp_path, table, ids_of, tokens):
     page = offline(path)
     drawn = seen(page, f"!!document.querySelector('{OVERVIEW}[data-exact=\"{LAYERS}\"]')")
     page.locator(f"{MATRIX}[data-missing='0']").wait_for()
-    kept = page.evaluate(
-        "JSON.parse(document.getElementById('liw-page').textContent).models[0].state.kept[0]"
-    )
+    kept = islands(path.read_text())[0]["models"][0]["state"]["kept"][0]
     table(
         "As one file, opened under file:// with the network cut",
         ("tokens", "MB", "to export, s", "first paint, ms", "overview drawn, ms",

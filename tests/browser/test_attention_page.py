@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import llm_interp_widgets as liw
+from llm_interp_widgets.export._payload import islands
 
 TEXT = "The capital of France is Paris, and the capital of Japan is Tokyo. Which one is larger?"
 HOSTILE = "</script><img src=x onerror=alert(1)> 👩‍💻 今天\n\n\t'so' \"&amp;\" {{7*7}}"
@@ -40,14 +41,12 @@ def weight_at(page, query, key):
 
 
 @pytest.mark.parametrize("prompt", [TEXT, TEXT * 8], ids=["short", "long"])
-def test_every_head_opens_with_the_weights_it_has(tiny_lm, show, prompt):
+def test_every_head_opens_with_the_weights_it_has(tiny_lm, show, tmp_path, prompt):
     widget = liw.attend(tiny_lm("llama", max_position_embeddings=512), prompt)
     whole = [[widget.record.weights(layer, head) for head in range(4)] for layer in range(2)]
     page = show(widget)
-    error = page.evaluate(
-        "JSON.parse(document.getElementById('liw-page').textContent).models[0].state.kept[0]"
-        ".error_max"
-    )
+    (island,) = islands((tmp_path / "page.html").read_text())
+    error = island["models"][0]["state"]["kept"][0]["error_max"]
     for layer in range(2):
         for head in range(4):
             page.locator(OVERVIEW).focus()

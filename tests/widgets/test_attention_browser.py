@@ -17,6 +17,7 @@ import traitlets
 import llm_interp_widgets as liw
 from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ClosedWidgetError, ParameterError, ResultError
+from llm_interp_widgets.export._payload import islands
 from llm_interp_widgets.results.attention import SCORES
 from llm_interp_widgets.widgets._desk import Desk
 
@@ -588,7 +589,8 @@ def test_an_exported_page_keeps_heads_within_the_budget(browse, tmp_path):
     path = widget.to_html(tmp_path / "page.html")
     small = widget.to_html(tmp_path / "small.html", budget=2_000)
     assert small.stat().st_size < path.stat().st_size
-    assert "left out" in small.read_text()
+    (kept,) = islands(small.read_text())[0]["models"][0]["state"]["kept"]
+    assert "to stay within its budget" in kept["left_out"]
     with pytest.raises(ParameterError, match="budget"):
         widget.to_html(tmp_path / "no.html", budget=-1)
     assert widget.wait(30)

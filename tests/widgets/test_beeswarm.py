@@ -11,6 +11,7 @@ import traitlets
 import llm_interp_widgets as liw
 from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ClosedWidgetError, ParameterError, ResultError
+from llm_interp_widgets.export._payload import islands
 
 TEXTS = ["The film is good", "The film is not good at all", "A film"]
 
@@ -64,7 +65,7 @@ def test_utf16_places(tiny_lm):
 def test_page_and_close(results, tmp_path):
     w = liw.beeswarm(results, {"praise": ["good"]}, color="count")
     page = w.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "liw-bee-box" in page
+    assert "liw-bee-box" in islands(page)[0]["bundles"]["beeswarm"]
     assert "What matters in 3 texts" in page
     assert "The film is not good at all</th><td>" in page  # for readers without JavaScript
     liw.save_html(tmp_path / "both.html", [w, results[0]])

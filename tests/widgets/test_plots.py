@@ -11,6 +11,7 @@ import traitlets
 import llm_interp_widgets as liw
 from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ParameterError, ResultError
+from llm_interp_widgets.export._payload import islands
 
 TEXT = "The capital of France is"
 LONG = "The capital of France is Paris, and the capital of Japan is Tokyo. " * 3  # is sampled
@@ -48,7 +49,8 @@ def test_of_a_result(tiny_lm, plot, opened, tmp_path):
     assert w.output == 1
     assert w.result() is a
     page = w.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert PLOTS[plot.__name__] in page
+    (source,) = islands(page)[0]["bundles"].values()
+    assert PLOTS[plot.__name__] in source
     with pytest.raises(traitlets.TraitError, match="out of range"):
         plot(a, output=2)
 
