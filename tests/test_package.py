@@ -236,6 +236,7 @@ def extras() -> dict[str, list[str]]:
     return project["optional-dependencies"]
 
 
+@pytest.mark.filterwarnings("ignore")  # what shap warns of on import
 def test_every_extra_is_installed_here_and_part_of_all():
     inside = extras()
     (everything,) = inside.pop("all")
