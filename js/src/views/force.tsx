@@ -179,17 +179,14 @@ function words(segment: Segment, { subject, readings, target }: StageProps): str
   const reading = readings.all[index];
   if (kind !== "piece" || reading === undefined) {
     const what = kind === "others" ? say(W.SMALLER_TOGETHER, { n: count }) : say(W.NOT_EXPLAINED);
-    return listed([what, signed(score)], W.COMMA);
+    return listed([what, signed(score)]);
   }
-  return listed(
-    [
-      `“${spoken(subject.inputs[index]?.text ?? "")}”`,
-      say(W.NTH_TOKEN, { nth: ordinal(index + 1) }),
-      signed(score),
-      effect(reading, subject, target),
-    ],
-    W.COMMA,
-  );
+  return listed([
+    `“${spoken(subject.inputs[index]?.text ?? "")}”`,
+    say(W.NTH_TOKEN, { nth: ordinal(index + 1) }),
+    signed(score),
+    effect(reading, subject, target),
+  ]);
 }
 
 function plain(value: number): string {
