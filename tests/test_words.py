@@ -267,3 +267,20 @@ def test_a_page_is_in_the_language_in_force(tmp_path, later):
     assert re.findall(r"[A-Za-z]{2,}", left) == ["shapley", "float", "cpu"]
     words.language("en")
     assert '<html lang="en">' in liw.save_html(tmp_path / "en.html", w).read_text("utf-8")
+
+
+def test_heads_follow(tiny_lm):
+    w = liw.attend(tiny_lm("llama"), "The capital of France is Paris.")
+    try:
+        before = w.subject
+        words.language("zh")
+        (stack,) = w.subject["stacks"]
+        assert stack["title"] == "自注意力"
+        assert stack["name"] == "self"
+        assert {"label": "注意力头", "value": "2 层 × 4", "level": "plain"} in stack["facts"]
+        assert w.subject["caution"].startswith("是权重，不是重要性")
+        assert w.words["Matrix"] == "矩阵", "of the part that shows one head"
+        words.language("en")
+        assert w.subject == before
+    finally:
+        w.close()
