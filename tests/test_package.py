@@ -137,6 +137,7 @@ def test_wheel_from_sdist_holds_all_bundles_and_nothing_else(tree, tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert wanted_bundles() <= names
     assert "llm_interp_widgets/py.typed" in names
+    assert {f"{PACKAGE.name}/words/zh.json", f"{PACKAGE.name}/static/words.json"} <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {PACKAGE.name}
 
 

@@ -72,11 +72,18 @@ def of_python():
     """What ``say`` and ``retold`` are called with, and what they say by way of a table."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+        tree = ast.parse(path.read_text("utf-8"))
+        named = {
+            one.targets[0].id: one.value.value
+            for one in tree.body
+            if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
+            and isinstance(one.value, ast.Constant)
+        }  # fmt: skip
+        for call in ast.walk(tree):
             name = call.func.id if isinstance(call, ast.Call) and hasattr(call.func, "id") else ""
-            if name in ("say", "retold"):
-                for said in call.args[:1] if name == "say" else call.args[1:]:
-                    found.update(_texts_of(said))
+            if name in ("say", "retold", "_counted"):
+                for said in call.args[1:] if name == "retold" else call.args[:1]:
+                    found.update(_texts_of(said, named))
     cards = [method.CARD for method in METHODS.values()]
     found.update(card.title for card in cards)
     found.update(card.caution for card in cards if card.caution)
@@ -86,12 +93,14 @@ def of_python():
     return found | set(facts_of_many())
 
 
-def _texts_of(node):
+def _texts_of(node, named):
     match node:
+        case ast.Name(name) if name in named:
+            yield named[name]
         case ast.Constant(str(text)):
             yield text
         case ast.IfExp(_, one, two):
-            yield from [*_texts_of(one), *_texts_of(two)]
+            yield from [*_texts_of(one, named), *_texts_of(two, named)]
 
 
 def facts_of_many():
@@ -100,7 +109,7 @@ def facts_of_many():
     (facts,) = (f for f in ast.walk(ast.parse(source)) if getattr(f, "name", "") == "_facts")
     for node in ast.walk(facts):
         if isinstance(node, ast.Tuple) and len(node.elts) == 3:
-            yield from _texts_of(node.elts[0])
+            yield from _texts_of(node.elts[0], {})
 
 
 def test_every_word_is_translated_and_no_translation_is_dead():
@@ -220,6 +229,17 @@ def test_labels_and_collections_follow():
     assert many.data["caution"].startswith("关闭部分片段后")
 
 
+def test_what_is_shown_without_scripts_follows():
+    w = liw.TokenHighlighter.of(attribution())
+    assert "Run the cell for the interactive view." in w._repr_mimebundle_()[0]["text/html"]
+    words.language("zh")
+    shown = w._repr_mimebundle_()[0]["text/html"]
+    assert "<h3>为什么是“Paris”？</h3>" in shown
+    assert "运行单元格以使用交互视图。" in shown
+    left = re.sub(r"<[^>]*>|France|Paris|The|capital|of|is|the|Shapley", "", shown)
+    assert set(re.findall(r"[A-Za-z]{2,}", left)) == {"shapley", "float", "cpu"}
+
+
 def test_a_closed_view_stays_as_it_was_and_is_not_kept_alive():
     w = liw.TokenHighlighter.of(attribution())
     w.close()
@@ -247,3 +267,20 @@ def test_a_page_is_in_the_language_in_force(tmp_path, later):
     assert re.findall(r"[A-Za-z]{2,}", left) == ["shapley", "float", "cpu"]
     words.language("en")
     assert '<html lang="en">' in liw.save_html(tmp_path / "en.html", w).read_text("utf-8")
+
+
+def test_heads_follow(tiny_lm):
+    w = liw.attend(tiny_lm("llama"), "The capital of France is Paris.")
+    try:
+        before = w.subject
+        words.language("zh")
+        (stack,) = w.subject["stacks"]
+        assert stack["title"] == "自注意力"
+        assert stack["name"] == "self"
+        assert {"label": "注意力头", "value": "2 层 × 4", "level": "plain"} in stack["facts"]
+        assert w.subject["caution"].startswith("是权重，不是重要性")
+        assert w.words["Matrix"] == "矩阵", "of the part that shows one head"
+        words.language("en")
+        assert w.subject == before
+    finally:
+        w.close()

@@ -194,13 +194,10 @@ function describe({ progress, subject }: State): string {
       : standing(progress.status);
   }
   const worst = progress.facts.find(({ level }) => level !== "plain");
-  return listed(
-    [
-      standing(progress.status === "done" ? progress.verdict : progress.status),
-      worst ? `${worst.label} ${worst.value}` : "",
-    ],
-    W.COMMA,
-  );
+  return listed([
+    standing(progress.status === "done" ? progress.verdict : progress.status),
+    worst ? `${worst.label} ${worst.value}` : "",
+  ]);
 }
 
 /** What comes first in each, and how alike the rankings are. */
@@ -221,10 +218,7 @@ function sentence({ strips, columns, correlation, disagreements }: Comparison): 
       ? say(W.PUT_FIRST_UNSURE, { put })
       : say(W.PUT_FIRST, { put })
     : say(W.DIFFERENT_FIRSTS, {
-        pieces: listed(
-          strips.map(({ label }, i) => `${names[i]} (${label})`),
-          W.COMMA,
-        ),
+        pieces: listed(strips.map(({ label }, i) => `${names[i]} (${label})`)),
       });
   const pairs = correlation
     .flatMap((row, i) => row.slice(i + 1))

@@ -235,16 +235,10 @@ export function shorten(text: string, width: number, measure: Measure, size: num
 
 /** Escape for XML; what XML 1.0 cannot hold (controls, lone surrogates) becomes U+FFFD. */
 export function xml(text: string): string {
-  const entities: Record<string, string> = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    '"': "&quot;",
-  };
   return text
     .toWellFormed()
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "\ufffd")
-    .replace(/[&<>"]/g, (character) => entities[character] ?? "");
+    .replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 /** Draw an SVG on a canvas, at twice its size for sharp print. */

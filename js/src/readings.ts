@@ -87,19 +87,13 @@ export function targetName(subject: Subject, output: number): string {
 export function sentence(token: TokenInfo, reading: Reading, subject: Subject, output: number) {
   const nth = ordinal(reading.index + 1);
   const { role, special, text } = token;
-  return listed(
-    [
-      `“${spoken(text)}”`,
-      role === null ? say(W.NTH_TOKEN, { nth }) : say(W.NTH_TOKEN_OF_TURN, { nth, role }),
-      ...(isAbsent(reading)
-        ? [special ? say(W.SPECIAL_NOT_SCORED) : say(W.NO_SCORE_YET)]
-        : [
-            scoreWords(reading, subject.unit),
-            effect(reading, subject, targetName(subject, output)),
-          ]),
-    ],
-    W.COMMA,
-  );
+  return listed([
+    `“${spoken(text)}”`,
+    role === null ? say(W.NTH_TOKEN, { nth }) : say(W.NTH_TOKEN_OF_TURN, { nth, role }),
+    ...(isAbsent(reading)
+      ? [special ? say(W.SPECIAL_NOT_SCORED) : say(W.NO_SCORE_YET)]
+      : [scoreWords(reading, subject.unit), effect(reading, subject, targetName(subject, output))]),
+  ]);
 }
 
 /** A score with its margin and unit. */

@@ -6,7 +6,7 @@
  */
 
 import type { ComponentChild } from "preact";
-import { LANGUAGE } from "./words";
+import { COMMA, LANGUAGE } from "./words";
 
 /** The names in braces. */
 type Places<T extends string> = T extends `${string}{${infer Name}}${infer Rest}`
@@ -47,6 +47,6 @@ export function say<T extends string>(template: T, ...values: Values<T, string |
 }
 
 /** Several things named one after the other. */
-export function listed(parts: readonly (string | false)[], between: string): string {
+export function listed(parts: readonly (string | false)[], between: string = COMMA): string {
   return parts.filter(Boolean).join(say(between));
 }

@@ -76,7 +76,7 @@ describe("the picture", () => {
       measure,
     );
     expect(svg).not.toContain("<script");
-    expect(svg).toContain("&lt;/text&gt;&lt;script&gt;");
+    expect(svg).toContain("&#60;/text&#62;&#60;script&#62;");
     expect(svg).toContain("\ufffd");
     expect(svg.isWellFormed()).toBe(true);
     expect(svg).not.toContain("\0");
@@ -84,7 +84,7 @@ describe("the picture", () => {
 });
 
 it("escapes what XML cannot hold", () => {
-  expect(xml('<a b="c">&\u0007\udc00👩‍💻')).toBe("&lt;a b=&quot;c&quot;&gt;&amp;\ufffd\ufffd👩‍💻");
+  expect(xml('<a b="c">&\u0007\udc00👩‍💻')).toBe("&#60;a b=&#34;c&#34;&#62;&#38;\ufffd\ufffd👩‍💻");
 });
 
 it("writes a table that a spreadsheet does not run", async () => {

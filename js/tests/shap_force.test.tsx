@@ -34,17 +34,17 @@ describe("the force plot", () => {
   it("names every segment from left to right, and both ends", async () => {
     const el = await draw(force, given());
     expect(segments(el).map((one) => one.textContent)).toEqual([
-      "␣of+1.20",
-      "The+1.70",
-      "␣capital+3.70",
-      "␣France+6.90",
-      "␣is−3.40",
+      "␣of +1.20",
+      "The +1.70",
+      "␣capital +3.70",
+      "␣France +6.90",
+      "␣is −3.40",
     ]);
     expect(el.querySelector(".liw-force-ends")?.textContent).toBe(
       "all switched off −16.0text as it is −5.90",
     );
     expect(segments(el)[3]?.querySelector("button")?.getAttribute("aria-label")).toBe(
-      "“France”, fourth token, +6.90, raises “Paris”",
+      "␣France +6.90, fourth token, raises “Paris”",
     );
   });
 

@@ -31,6 +31,7 @@ from llm_interp_widgets.export._summary import (
     text,
     token,
 )
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,13 +40,13 @@ LIMIT = 10_000
 
 _NOTHING = "An interactive view stood here. Run the cell to see it."
 _QUEUED = "Waiting for its turn when this was saved."
-_RUNNING = "Still running when this was saved: {done:,} of {total:,} done."
+_RUNNING = "Still running when this was saved: {done} of {total} done."
 _BEGUN = "Still running when this was saved."
 _CANCELLED = "Stopped before it was finished."
 _FAILED = "Failed"
 _LEGEND = "Bold (orange) raises, underlined (blue) lowers; the rest is weak, or its sign not sure."
-_CUT = "{left:,} of {whole:,} characters are left out: this is what stands around the strongest."
-_MORE = "{more:,} more are not shown."
+_CUT = "{left} of {whole} characters are left out: this is what stands around the strongest."
+_MORE = "{more} more are not shown."
 _WHY = "Why {target}?"
 _METHODS = "Compared: why {target}?"
 _PIECE = "piece"
@@ -54,12 +55,12 @@ _STRONGEST = "strongest pieces"
 _WORD = "word"
 _MEAN = "mean"
 _TEXTS = "texts"
-_OF_TEXTS = "{title}: {count:,} texts"
+_OF_TEXTS = "{title}: {count} texts"
 _EACH = "each text’s own target"
 _KIND = "kind of head"
 _HIGHEST = "highest (layer.head)"
 _STACK = "{layers} layers × {heads} heads"
-_LOOKING = "{queries:,} × {keys:,} tokens"
+_LOOKING = "{queries} × {keys} tokens"
 _INTERACTIVE = "Run the cell for the interactive view."
 
 _Z95 = 1.96
@@ -88,7 +89,7 @@ def snapshot(state: Mapping[str, object], bundle_name: str) -> str:
             html = _body(state, bundle_name, room)  # a state of another version may lack something
         if html and len(html.encode()) <= LIMIT:
             return html
-    return f"<div>{paragraph(inert(_NOTHING))}</div>"
+    return f"<div>{paragraph(inert(say(_NOTHING)))}</div>"
 
 
 def _body(state: Mapping[str, Any], bundle_name: str, room: int) -> str:
@@ -100,7 +101,7 @@ def _body(state: Mapping[str, Any], bundle_name: str, room: int) -> str:
         lines = _compared(state, room)
     else:
         lines = _explained(state, room)
-    lines.append(paragraph(f"<small>{inert(_INTERACTIVE)}</small>"))
+    lines.append(paragraph(f"<small>{inert(say(_INTERACTIVE))}</small>"))
     return f"<div>{''.join(lines)}</div>"
 
 
@@ -144,7 +145,7 @@ def _explained(state: Mapping[str, Any], room: int) -> list[str]:
     row = _row(state, numbers)
     subject = snapshot["subject"]
     lines = [
-        _heading(_WHY.format(target=_target(subject, row))),
+        _heading(say(_WHY, target=_target(subject, row))),
         *_answer(snapshot, numbers, row, room),
     ]
     if len(numbers.outputs) > 1:
@@ -175,9 +176,9 @@ def _prompt(prompt: str, numbers: _Numbers, row: int, room: int) -> tuple[str, s
     else:  # pieces that are no parts of the prompt, one after the other
         pieces, prompt = _laid_out(numbers.inputs, tints)
     shown, left = passage(prompt, pieces, room)
-    notes = [inert(_LEGEND)] if tints else []
+    notes = [inert(say(_LEGEND))] if tints else []
     if left:
-        notes.append(inert(_CUT.format(left=left, whole=len(prompt))))
+        notes.append(inert(_counted(_CUT, left=left, whole=len(prompt))))
     return shown, " ".join(notes)
 
 
@@ -204,7 +205,7 @@ def _scores(numbers: _Numbers, row: int, subject: wire.Subject, room: int) -> st
         [_name(numbers, row, i, room), _number(numbers.scores[row, i], numbers.margins[row, i])]
         for i in numbers.strongest(row)[:_ROWS]
     ]
-    return table([inert(_PIECE), text(unit_name(subject["unit"]), room)], rows)
+    return table([inert(say(_PIECE)), text(unit_name(subject["unit"]), room)], rows)
 
 
 def _name(numbers: _Numbers, row: int, place: int, room: int) -> str:
@@ -226,8 +227,8 @@ def _outputs(numbers: _Numbers, room: int) -> list[str]:
         rows.append([token(output["text"], most), ", ".join(cells) or "–"])
     more = len(numbers.outputs) - len(rows)
     return [
-        table([inert(_OUTPUT), inert(_STRONGEST)], rows),
-        paragraph(inert(_MORE.format(more=more)) if more else ""),
+        table([inert(say(_OUTPUT)), inert(say(_STRONGEST))], rows),
+        paragraph(inert(_counted(_MORE, more=more)) if more else ""),
     ]
 
 
@@ -250,7 +251,7 @@ def _compared(state: Mapping[str, Any], room: int) -> list[str]:
     ]
     names = [*labels, *(one["subject"]["method_title"] for one in [snapshot, *others])]
     names = labels if len(labels) == len(others) + 1 else names[len(labels) :]
-    heads = [inert(_PIECE), *(text(name, min(40, room)) for name in names[:_COLUMNS])]
+    heads = [inert(say(_PIECE)), *(text(name, min(40, room)) for name in names[:_COLUMNS])]
     rows = [
         [
             token(numbers.inputs[i]["text"], min(40, room)),
@@ -260,7 +261,7 @@ def _compared(state: Mapping[str, Any], room: int) -> list[str]:
     ]
     more = len(others) + 1 - len(heads[1:])
     return [
-        _heading(_METHODS.format(target=_target(subject, row))),
+        _heading(say(_METHODS, target=_target(subject, row))),
         *_answer(snapshot, numbers, row, room),
         *(
             paragraph(f"{text(name, min(40, room))}: {standing}")
@@ -270,7 +271,7 @@ def _compared(state: Mapping[str, Any], room: int) -> list[str]:
         table(heads, rows)
         if len(same) == len(others) + 1
         else _scores(numbers, row, subject, room),
-        paragraph(inert(_MORE.format(more=more)) if more > 0 else ""),
+        paragraph(inert(_counted(_MORE, more=more)) if more > 0 else ""),
         _facts(snapshot["state"], room),
     ]
 
@@ -278,15 +279,15 @@ def _compared(state: Mapping[str, Any], room: int) -> list[str]:
 def _standing(state: wire.JobState, room: int) -> str:
     match state["status"]:
         case "queued":
-            return inert(_QUEUED)
+            return inert(say(_QUEUED))
         case "running":
-            done = _RUNNING.format(done=state["done"], total=state["total"])
-            return inert(done if state["total"] else _BEGUN)
+            done = _counted(_RUNNING, done=state["done"], total=state["total"])
+            return inert(done if state["total"] else say(_BEGUN))
         case "cancelled":
-            return inert(_CANCELLED)
+            return inert(say(_CANCELLED))
         case "failed":
             error = state["error"] or {"name": "", "message": ""}
-            return text(f"{_FAILED}: {error['name']}: {error['message']}", room)
+            return text(f"{say(_FAILED)}: {error['name']}: {error['message']}", room)
     return ""
 
 
@@ -311,13 +312,13 @@ def _texts(state: Mapping[str, Any], room: int) -> list[str]:
         [token(word, min(40, room)), _number(float(mean), np.nan), f"{count:,}"]
         for word, mean, count in _words(data, row)[: 2 * _ROWS]
     ]
-    title = _OF_TEXTS.format(title=data["method_title"], count=len(data["texts"]))
-    unit = f"{_MEAN}, {unit_name(data['unit'])}"
-    name = data["outputs"][row] or _EACH
+    title = _counted(_OF_TEXTS, title=data["method_title"], count=len(data["texts"]))
+    unit = f"{say(_MEAN)}, {unit_name(data['unit'])}"
+    name = data["outputs"][row] or say(_EACH)
     return [
         _heading(title),
         paragraph(text(name, room)),
-        table([inert(_WORD), text(unit, room), inert(_TEXTS)], rows),
+        table([inert(say(_WORD)), text(unit, room), inert(say(_TEXTS))], rows),
         paragraph(text(data["caution"], room)),
         _facts({"facts": data["facts"]}, room),
     ]
@@ -357,16 +358,16 @@ def _heads(state: Mapping[str, Any], room: int) -> list[str]:
     shown = names.index(state["stack"]) if state.get("stack") in names else 0
     stack, overview = subject["stacks"][shown], state["overviews"][shown]
     queries, keys = (len(subject["texts"][stack[side]]["tokens"]) for side in ("queries", "keys"))
-    size = _STACK.format(layers=stack["layers"], heads=stack["heads"])
-    looking = _LOOKING.format(queries=queries, keys=keys)
+    size = _counted(_STACK, layers=stack["layers"], heads=stack["heads"])
+    looking = _counted(_LOOKING, queries=queries, keys=keys)
     tokens = subject["texts"][stack["queries"]]["tokens"]
     words, left = passage("".join(tokens), [], room // 2)
-    unfinished = {"queued": _QUEUED, "cancelled": _CANCELLED, "failed": _FAILED}
+    unfinished = {"queued": say(_QUEUED), "cancelled": say(_CANCELLED), "failed": say(_FAILED)}
     status = overview["status"]
     drawn = overview["stages"]
     known = sum(stage > 0 for stage in drawn)
     standing = (
-        _RUNNING.format(done=known, total=len(drawn))
+        _counted(_RUNNING, done=known, total=len(drawn))
         if status == "running"
         else unfinished.get(status, "")
     )
@@ -375,10 +376,10 @@ def _heads(state: Mapping[str, Any], room: int) -> list[str]:
         paragraph(text(f"{stack['title']}: {size}, {looking}.", room)),
         paragraph(inert(standing)),
         paragraph(words),
-        paragraph(f"<small>{inert(_CUT.format(left=left, whole=len(''.join(tokens))))}</small>")
+        paragraph(f"<small>{inert(_counted(_CUT, left=left, whole=len(''.join(tokens))))}</small>")
         if left
         else "",
-        table([inert(_KIND), inert(_HIGHEST)], _kinds(overview, stack)),
+        table([inert(say(_KIND)), inert(say(_HIGHEST))], _kinds(overview, stack)),
         paragraph(text(subject["caution"], room)),
         _facts({"facts": stack["facts"]}, room),
     ]
@@ -394,11 +395,16 @@ def _kinds(overview: wire.AttentionOverview, stack: wire.AttentionStack) -> list
         order = [i for i in np.argsort(-np.nan_to_num(flat, nan=-np.inf)) if np.isfinite(flat[i])]
         cells = [f"{i // shape[2]}.{i % shape[2]}: {flat[i]:.2f}" for i in order[:3]]
         if cells:
-            rows.append([text(name.replace("_", " "), 40), inert(" · ".join(cells))])
+            rows.append([text(say(name.replace("_", " ")), 40), inert(" · ".join(cells))])
     return rows
 
 
 # ── shared ────────────────────────────────────────────────────────────────────
+
+
+def _counted(template: str, **values: object) -> str:
+    """Return a template in the language in force, whole numbers in groups of three."""
+    return say(template, **{n: f"{v:,}" if isinstance(v, int) else v for n, v in values.items()})
 
 
 def _heading(words: str) -> str:

@@ -213,12 +213,8 @@ class AttentionBrowser(PageWidget):
         """What is shown, as the title of a page."""
         return say("Attention in {model}", model=self.record.model.name)
 
-    def retell(self) -> None:
-        """Say everything again: the language is another one."""
-        with self.hold_sync():
-            super().retell()
-            if not self._closed:
-                self.subject = dict(self._texts.subject(say(_CAUTION)))
+    def _retell(self) -> None:
+        self.subject = dict(self._texts.subject(say(_CAUTION)))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the overview is complete; return whether it is.

@@ -129,13 +129,6 @@ class ResultWidget(PageWidget):
         """What is explained, as a title."""
         return say("Why {target}?", target=target_words(self.about.target))
 
-    def retell(self) -> None:
-        """Say everything again: the language is another one."""
-        with self.hold_sync():
-            super().retell()
-            for feed in list(self._feeds):
-                feed.retell()
-
     @traitlets.observe("snapshot")
     def _end(self, _: object) -> None:
         """Sum up what is over, where no view will say when."""
@@ -157,6 +150,10 @@ class ResultWidget(PageWidget):
 
     def _covered(self, cover: Cover) -> dict[str, Any]:
         return {"snapshot": dict(self._feeds[0].covered(cover))}
+
+    def _retell(self) -> None:
+        for feed in list(self._feeds):
+            feed.retell()
 
     def _settle(self) -> None:
         for feed in self._feeds:

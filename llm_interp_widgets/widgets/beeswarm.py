@@ -102,12 +102,8 @@ class Beeswarm(PageWidget):
             return say("What matters in 1 text")
         return say("What matters in {n} texts", n=f"{count:,}")
 
-    def retell(self) -> None:
-        """Say everything again: the language is another one."""
-        with self.hold_sync():
-            super().retell()
-            if not self._closed:
-                self.data = dict(packed(self.collection))
+    def _retell(self) -> None:
+        self.data = dict(packed(self.collection))
 
 
 def packed(collection: Collection) -> wire.CollectionData:

@@ -63,12 +63,9 @@ class Compare(JobsWidget):
         """What is explained, as a title."""
         return say("{why} {n} explanations", why=super().heading, n=len(self._feeds))
 
-    def retell(self) -> None:
-        """Say everything again: the language is another one."""
-        with self.hold_sync():
-            super().retell()
-            if not self._closed:
-                self.labels = _labels([feed.about for feed in self._feeds])
+    def _retell(self) -> None:
+        super()._retell()
+        self.labels = _labels([feed.about for feed in self._feeds])
 
 
 def _check_same(one: About, two: About) -> None:

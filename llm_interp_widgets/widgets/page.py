@@ -113,8 +113,15 @@ class PageWidget(anywidget.AnyWidget):
 
     def retell(self) -> None:
         """Say everything again: the language is another one."""
-        if not self._closed:
+        if self._closed:
+            return
+        with self.hold_sync():
             self.words = self._translated()
+            self._retell()
+        self._sum_up()
+
+    def _retell(self) -> None:
+        """Say again what Python says."""
 
     @classmethod
     def _translated(cls) -> dict[str, str]:

@@ -209,14 +209,11 @@ function valuesOf(index: number | null, { columns, strips }: Comparison, subject
   const values = strips.map(({ label, scores, ranks, state, unsure }) => {
     const unit = unitName(state.subject?.unit ?? "value");
     const rank = ranks[column];
-    return listed(
-      [
-        `${label} ${signed(scores[column] ?? Number.NaN)} ${unit}`,
-        rank ? say(W.RANK_ONLY, { rank }) : "",
-        unsure[column] ? say(W.NOT_SURE) : "",
-      ],
-      W.COMMA,
-    );
+    return listed([
+      `${label} ${signed(scores[column] ?? Number.NaN)} ${unit}`,
+      rank ? say(W.RANK_ONLY, { rank }) : "",
+      unsure[column] ? say(W.NOT_SURE) : "",
+    ]);
   });
   return `“${visible(subject.inputs[index ?? -1]?.text ?? "")}”: ${values.join(" · ")}`;
 }

@@ -6,7 +6,7 @@ import { clamp } from "../clamp";
 import type { Connection } from "../connect";
 import { type Force, force, type Segment } from "../force";
 import { forceSvg } from "../force_picture";
-import { MINUS, magnitude, ordinal, signed, spoken, unitName, visible } from "../format";
+import { MINUS, magnitude, ordinal, signed, unitName, visible } from "../format";
 import { canvasMeasure } from "../picture";
 import type { Subject } from "../protocol.gen";
 import { effect } from "../readings";
@@ -151,7 +151,7 @@ function Segments(props: SegmentsProps): JSX.Element {
               onMouseEnter={() => onLook(piece)}
               onClick={() => piece !== null && pin(piece === pinned ? null : piece)}
             >
-              <bdi class="liw-force-name">{nameOf(segment, subject)}</bdi>
+              <bdi class="liw-force-name">{nameOf(segment, subject)}</bdi>{" "}
               <span class="liw-force-value">{signed(segment.score)}</span>
             </button>
           </li>
@@ -173,23 +173,16 @@ function nameOf({ kind, index, count }: Segment, subject: Subject): string {
   return kind === "others" ? say(W.N_SMALLER, { n: count }) : say(W.NOT_EXPLAINED);
 }
 
-/** What a screen reader is told. */
+/** What a screen reader is told: what is shown, in the same words, and more. */
 function words(segment: Segment, { subject, readings, target }: StageProps): string {
   const { kind, index, score, count } = segment;
   const reading = readings.all[index];
-  if (kind !== "piece" || reading === undefined) {
-    const what = kind === "others" ? say(W.SMALLER_TOGETHER, { n: count }) : say(W.NOT_EXPLAINED);
-    return listed([what, signed(score)], W.COMMA);
+  const shown = `${nameOf(segment, subject)} ${signed(score)}`;
+  if (reading === undefined) {
+    return listed([shown, kind === "others" && say(W.SMALLER_TOGETHER, { n: count })]);
   }
-  return listed(
-    [
-      `“${spoken(subject.inputs[index]?.text ?? "")}”`,
-      say(W.NTH_TOKEN, { nth: ordinal(index + 1) }),
-      signed(score),
-      effect(reading, subject, target),
-    ],
-    W.COMMA,
-  );
+  const nth = say(W.NTH_TOKEN, { nth: ordinal(index + 1) });
+  return listed([shown, nth, effect(reading, subject, target)]);
 }
 
 function plain(value: number): string {

@@ -83,7 +83,7 @@ function Stage(props: StageProps): JSX.Element {
   return (
     <>
       <div class="liw-gen">
-        <span class="liw-gen-label" aria-hidden="true">
+        <span class="liw-role" aria-hidden="true">
           {say(W.PROMPT)}
         </span>
         <TokenText
@@ -101,7 +101,7 @@ function Stage(props: StageProps): JSX.Element {
           }}
           onPin={pin}
         />
-        <span class="liw-gen-label" aria-hidden="true">
+        <span class="liw-role" aria-hidden="true">
           {say(W.WRITTEN)}
         </span>
         <Written main={main} from={from} count={count} column={column} onShow={show} />
@@ -181,7 +181,7 @@ function Written({ main, from, count, column, onShow }: WrittenProps): JSX.Eleme
   const labels = useMemo(
     () =>
       turned?.inputs.map(({ text }, i) =>
-        listed([`“${spoken(text)}”`, say(W.NTH_WRITTEN_TOKEN, { nth: ordinal(i + 1) })], W.COMMA),
+        listed([`“${spoken(text)}”`, say(W.NTH_WRITTEN_TOKEN, { nth: ordinal(i + 1) })]),
       ),
     [turned, language()],
   );
@@ -215,15 +215,12 @@ function words({ output, input }: Cell, subject: Subject, rows: State["rows"]): 
   const margin = Z95 * (rows[output]?.error?.[input] ?? Number.NaN);
   const [from, to] = [subject.inputs[input], subject.outputs[output]];
   const pair = `“${spoken(from?.text ?? "")}” → “${spoken(to?.text ?? "")}”`;
-  return listed(
-    [
-      Number.isNaN(score)
-        ? `${pair}: ${say(W.NO_SCORE)}`
-        : `${pair}: ${scoreWords({ score, margin }, subject.unit)}`,
-      Math.abs(score) < margin ? say(W.CROSSES_ZERO) : "",
-    ],
-    W.COMMA,
-  );
+  return listed([
+    Number.isNaN(score)
+      ? `${pair}: ${say(W.NO_SCORE)}`
+      : `${pair}: ${scoreWords({ score, margin }, subject.unit)}`,
+    Math.abs(score) < margin ? say(W.CROSSES_ZERO) : "",
+  ]);
 }
 
 interface CandidatesProps {
@@ -245,7 +242,7 @@ function Candidates({ connection, main, from, count }: CandidatesProps): JSX.Ele
   const chance = (i: number): string => percent(Math.exp(chances[i] ?? Number.NaN));
   const own = tokens.indexOf(said.text);
   return (
-    <p class="liw-gen-candidates">
+    <p class="liw-toolbar liw-gen-candidates">
       <span class="liw-muted">
         {phrase(W.WHY_TOKEN_RATHER_THAN, {
           token: (

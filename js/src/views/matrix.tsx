@@ -1,6 +1,6 @@
 /** The whole matrix: a row for each output, a column for each input; drawn on a canvas. */
 
-import type { JSX, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
+import type { JSX, TargetedKeyboardEvent, TargetedPointerEvent, TargetedWheelEvent } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { clamp } from "../clamp";
 import { css, PALETTES, type Theme } from "../colour";
@@ -68,19 +68,13 @@ export function Matrix(props: Props): JSX.Element {
   useEffect(() => {
     if (canvas.current) draw(canvas.current, { ...props, image, seen, cell, width, height });
   });
-  useEffect(() => {
-    const element = canvas.current;
-    // Only with Ctrl (or a pinch): a reader who scrolls past must not be caught.
-    const wheel = (event: WheelEvent): void => {
-      if (!event.ctrlKey && !event.metaKey) return;
-      event.preventDefault();
-      const at = place(event.offsetX, event.offsetY, seen, width, height);
-      setSeen(zoomed(seen, Math.exp(-event.deltaY / 200), at.x, at.y, size));
-    };
-    element?.addEventListener("wheel", wheel, { passive: false });
-    return () => element?.removeEventListener("wheel", wheel);
-  });
-
+  // Only with Ctrl (or a pinch): a reader who scrolls past must not be caught.
+  const wheel = (event: TargetedWheelEvent<HTMLCanvasElement>): void => {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const at = place(event.offsetX, event.offsetY, seen, width, height);
+    setSeen(zoomed(seen, Math.exp(-event.deltaY / 200), at.x, at.y, size));
+  };
   const look = (next: Cell | null): void => {
     setCell(next);
     onLook(next);
@@ -170,10 +164,11 @@ export function Matrix(props: Props): JSX.Element {
           onPointerLeave={() => held.current === null && look(null)}
           onBlur={() => look(null)}
           onKeyDown={key}
+          onWheel={wheel}
         />
       </div>
-      <div class="liw-matrix-under">
-        <p class="liw-muted">{say(W.MATRIX_MOUSE)}</p>
+      <div class="liw-under">
+        <p class="liw-legend">{say(W.MATRIX_MOUSE)}</p>
         <div class="liw-toolbar">
           {tool(say(W.ZOOM_IN), "+", STEP)}
           {tool(say(W.ZOOM_OUT), "−", 1 / STEP)}

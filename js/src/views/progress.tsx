@@ -89,7 +89,7 @@ function shapeOf(mark: Mark): string {
   return {
     exact: "M8 1.5 14.5 8 8 14.5 1.5 8Z M5.4 7h5.2M5.4 9.2h5.2",
     converged: `${ring} M5 8.2l2.2 2.2L11.2 6`,
-    "still moving": "M1.5 6.2c2-3 4.3-3 6.5 0s4.5 3 6.5 0M1.5 10.7c2-3 4.3-3 6.5 0s4.5 3 6.5 0",
+    "still moving": "M1.5 8c2-3 4.3-3 6.5 0s4.5 3 6.5 0",
     "did not converge": "M8 1.8 15 14H1Z M8 6.2v3.6M8 11.6v.6",
     unknown: `${ring} M6.2 6.2c.2-2.4 3.8-2.3 3.6 0-.1 1.3-1.8 1.4-1.8 2.8M8 11.2v.5`,
     failed:
@@ -127,7 +127,7 @@ export function outcomeWords(progress: JobState): string {
   const { status, verdict } = progress;
   if (status === "cancelled") {
     const kept = verdict === "unknown" ? say(W.UNFINISHED) : standing(verdict);
-    return listed([standing(status), kept], W.COMMA);
+    return listed([standing(status), kept]);
   }
   if (status === "failed") return standing(status);
   if (!finished(progress)) return say(W.STOPPED_WHILE_STILL_MOVING);

@@ -257,7 +257,7 @@ function more({ kind, index }: Step, { subject, readings, target }: StageProps):
   const reading = readings.all[index];
   const nth = ordinal(index + 1);
   const told = reading
-    ? listed([say(W.NTH_TOKEN, { nth }), effect(reading, subject, target)], W.COMMA)
+    ? listed([say(W.NTH_TOKEN, { nth }), effect(reading, subject, target)])
     : kind === "others"
       ? say(W.TOGETHER_SHOW_THEM)
       : "";

@@ -109,7 +109,7 @@ export function Compare({ stacks, head, beside, ...matrix }: CompareProps): JSX.
           </figure>
           <figure>
             <figcaption>
-              {listed([nameOf(beside.ref), other === stack ? "" : other.title], W.COMMA)}
+              {listed([nameOf(beside.ref), other === stack ? "" : other.title])}
             </figcaption>
             <Matrix
               {...matrix}

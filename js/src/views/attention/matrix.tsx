@@ -5,8 +5,8 @@
  * and zooming never wait.
  */
 
-import type { JSX, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { JSX, TargetedKeyboardEvent, TargetedPointerEvent, TargetedWheelEvent } from "preact";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Axis, edgesOf, levelOf, SIDE, type Tile, tilesOf } from "../../attention/axes";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
 import { canvasOf, difference, painted, ramp, type Scale } from "../../attention/ramp";
@@ -183,18 +183,13 @@ export function Matrix(props: MatrixProps): JSX.Element {
     }
     context.globalAlpha = 1;
   });
-  useEffect(() => {
-    const element = canvas.current;
-    // Only with Ctrl (or a pinch): a reader who scrolls past must not be caught.
-    const wheel = (event: WheelEvent): void => {
-      if (!event.ctrlKey && !event.metaKey) return;
-      event.preventDefault();
-      const at = place(event.offsetX, event.offsetY);
-      onSeen(zoomed(seen, Math.exp(-event.deltaY / 200), at.x, at.y, size));
-    };
-    element?.addEventListener("wheel", wheel, { passive: false });
-    return () => element?.removeEventListener("wheel", wheel);
-  });
+  // Only with Ctrl (or a pinch): a reader who scrolls past must not be caught.
+  const wheel = (event: TargetedWheelEvent<HTMLCanvasElement>): void => {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const at = place(event.offsetX, event.offsetY);
+    onSeen(zoomed(seen, Math.exp(-event.deltaY / 200), at.x, at.y, size));
+  };
 
   const place = (px: number, py: number): { x: number; y: number } => ({
     x: seen.left + ((px - left) * seen.width) / wide,
@@ -298,6 +293,7 @@ export function Matrix(props: MatrixProps): JSX.Element {
           }}
           onPointerLeave={() => held.current === null && onLook(null)}
           onKeyDown={key}
+          onWheel={wheel}
         />
         <div class="liw-toolbar liw-heads-zoom">
           {tool(say(W.ZOOM_IN), "+", () => zoom(STEP))}

@@ -76,10 +76,7 @@ function useSaid({ board, head, second, rows, cols, at, sums, pieces }: Props): 
   }
   if (at.key < 0) {
     const best = [...row.keys()].sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0)).slice(0, 3);
-    const keys = listed(
-      best.map((i) => `${quoted(cols, i)}: ${magnitude(row[i] ?? 0)}`),
-      W.COMMA,
-    );
+    const keys = listed(best.map((i) => `${quoted(cols, i)}: ${magnitude(row[i] ?? 0)}`));
     return keys ? [say(W.ATTENDS_MOST_TO_KEYS, { keys })] : [];
   }
   if (!single) {
