@@ -78,7 +78,11 @@ function refused(lines: readonly string[]): Set<number> {
   writeFileSync(file, lines.map((line) => `{ ${line} }`).join("\n"));
   try {
     const options = ["--max-diagnostics=none", "--reporter=github"];
-    execFileSync(BIOME, ["lint", `--config-path=${HOME}`, ...options, file], { encoding: "utf8" });
+    const stdio: ["ignore", "pipe", "pipe"] = ["ignore", "pipe", "pipe"];
+    execFileSync(BIOME, ["lint", `--config-path=${HOME}`, ...options, file], {
+      encoding: "utf8",
+      stdio,
+    });
     return new Set();
   } catch (error) {
     const { stdout } = error as { stdout: string };
