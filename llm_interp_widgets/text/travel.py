@@ -11,12 +11,14 @@ holds U+FDD0; what needs no change is the same object. ``js/src/travel.ts`` is t
 from __future__ import annotations
 
 import re
+from operator import is_
 from typing import Any
 
 _MARK = "\ufdd0"
 _ODD = re.compile("[\ud800-\udfff\ufdd0]")
 _MARKED = re.compile("\ufdd0([\ue000-\ue7ff\ufdd0])")
 _SHIFT = 0xE000 - 0xD800
+_BARE = frozenset((int, float, bool, bytes, type(None)))  # most of what travels
 
 
 def departed(value: Any) -> Any:  # noqa: ANN401 - anything that travels
@@ -29,13 +31,15 @@ def departed(value: Any) -> Any:  # noqa: ANN401 - anything that travels
     if isinstance(value, str):
         return value if value.isascii() else _ODD.sub(_marked, value)
     if isinstance(value, dict):
-        found = {departed(key): departed(item) for key, item in value.items()}
-        same = all(a is b for pair in zip(found.items(), value.items(), strict=True)
-                   for a, b in zip(*pair, strict=True))  # fmt: skip
+        same, found = True, {}
+        for key, item in value.items():
+            name, sent = departed(key), item if type(item) in _BARE else departed(item)
+            same = same and name is key and sent is item
+            found[name] = sent
         return value if same else found
     if isinstance(value, list | tuple):
         items = [departed(item) for item in value]
-        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+        return value if all(map(is_, items, value)) else items
     return value
 
 
