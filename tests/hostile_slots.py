@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 from xml.etree import ElementTree as ET
 
 from hostile import in_csv, in_xml, quoted, spoken, trimmed, visible
-
-from llm_interp_widgets.results.collection import Collection
+from hostile_views import three
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -184,7 +183,7 @@ def _lime(a: Attribution, state: dict) -> list[Slot]:
     masked = "".join(token.text for token in a.inputs if not token.special)
     unit = f"log-probability of {heading_of(a)} per piece"
     return [
-        *_frame(a, state),
+        *_frame(replace(a, method="lime"), state),
         Slot("fit", ".liw-lime-fit .liw-muted", [f" R² of each: {fits}"]),
         Slot("weights", ".liw-lime-head .liw-muted", [unit], how="has"),
         Slot("bar", ".liw-rank-token", _names(a.inputs[:3]), how="has"),
@@ -193,17 +192,19 @@ def _lime(a: Attribution, state: dict) -> list[Slot]:
     ]
 
 
-def _beeswarm(a: Attribution, state: dict, by: object = "word") -> list[Slot]:
-    known = Collection.of([a]).groups(by, least=1)
-    outputs = [visible(one.text.removeprefix(" ")) for one in a.outputs]
-    facts = [value for label, value, _ in Collection.of([a, a, a]).facts if label != "preview"]
+def _beeswarm(a: Attribution, _state: dict) -> list[Slot]:
+    """Texts that were asked about; a nameless one of several outputs goes by its number."""
+    many = three(a)
+    facts = [value for label, value, _ in many.facts if label != "preview"]
+    outputs = [visible(name.removeprefix(" ")) for name in many.outputs]
+    text = [t.text for t in a.inputs if not (t.special and t.start == t.end)]
     return [
         Slot("method title", ".liw-eyebrow", [a.title or a.method]),
         Slot("caution", ".liw-caution", [a.caution] if a.caution else []),
         Slot("output", ".liw-output bdi", outputs),
         Slot("fact", ".liw-facts dd bdi", facts),
-        Slot("text", ".liw-text [data-index]", [t.text for t in a.inputs if not t.added]),
-        Slot("row", ".liw-table tbody th bdi", [group.name for group in known]),
+        Slot("text", ".liw-text [data-index]", text),
+        Slot("row", ".liw-table tbody th bdi", [group.name for group in many.groups(least=1)]),
     ]
 
 

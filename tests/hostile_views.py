@@ -83,9 +83,9 @@ def everywhere(text: str, outputs: Sequence[str] | None = None, **more: Any) -> 
     return result((*inputs, added), said, **given | more)
 
 
-def crowd(**more: Any) -> Attribution:
-    """Return an explanation whose tokens are the whole corpus, and so are its outputs."""
-    return result(tokens(list(CORPUS.values())), list(CORPUS.values()), **more)
+def crowd(outputs: Sequence[str]) -> Attribution:
+    """Return an explanation whose tokens are the whole corpus."""
+    return result(tokens(list(CORPUS.values())), outputs)
 
 
 def reopened(a: Attribution) -> Attribution:

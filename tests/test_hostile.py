@@ -51,6 +51,7 @@ def test_what_a_widget_sends_is_unicode(name):
             widget.by = {"kind": "group", "groups": {text: [text]}}
         state = widget.get_state()
         json.dumps(state, default=lambda _: "", ensure_ascii=False).encode()
+        json.dumps(widget._repr_mimebundle_()[0], ensure_ascii=False).encode()
         widget.comm.send = lambda data, **_: sent.append(data)
         widget.send({"type": "answer", "said": {text: text}})
         content = sent[-1]["content"]
