@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hostile import CORPUS
+from hostile import CORPUS, well_formed
 
 import llm_interp_widgets as liw
 from llm_interp_widgets import wire
@@ -89,9 +89,24 @@ def crowd(outputs: Sequence[str]) -> Attribution:
 
 
 def reopened(a: Attribution) -> Attribution:
-    """Return a result as a file gives it back."""
+    """Return a result as a file gives it back; one that no file can hold, as it is."""
+    texts = [a.target, a.title, *(token.text for token in (*a.inputs, *a.outputs))]
+    if any(text != well_formed(text) for text in texts):
+        return a
     with tempfile.TemporaryDirectory() as folder:
         return Attribution.load(a.save(Path(folder) / "result.liw"))
+
+
+def looking_at_all(record: Any) -> Any:
+    """Return a record of as many tokens as there are texts, each of them hostile."""
+    texts = list(CORPUS.values())
+    roles = [CORPUS["image"], CORPUS["surrogate, high"]]
+    named = tokens(texts, [roles[i * 2 // len(texts)] for i in range(len(texts))])
+    return replace(
+        record, tokens=named, queries=named, prompt="".join(texts), target=CORPUS["svg"],
+        note=CORPUS["surrogate, low"], stacks={}, passes=None,
+        model=replace(record.model, name=CORPUS["end of script"]),
+    )  # fmt: skip
 
 
 def with_neighbourhood(a: Attribution) -> Attribution:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from hostile import CORPUS, LIVE, in_html, spoken, trimmed, units, visible
 from hostile_slots import POINTED, SLOTS, brief, problems_of_csv, problems_of_svg
-from hostile_views import MAKERS, crowd, everywhere, reopened, tokens, traits_of
+from hostile_views import MAKERS, crowd, everywhere, looking_at_all, reopened, traits_of
 
 import llm_interp_widgets as liw
 from llm_interp_widgets.export import render_page, write_page
@@ -281,25 +281,15 @@ def test_titles_of_pages(offline, tmp_path, tally):
 MODES = {"Matrix": ".liw-heads-matrix canvas", "Lines": ".liw-heads-scroll canvas"}
 
 
-def hostile_record(tiny_lm) -> AttentionRecord:
-    """Return a record of as many tokens as there are texts, each of them hostile."""
-    texts = list(CORPUS.values())
+def record_of(tiny_lm) -> AttentionRecord:
+    """Return a record of as many tokens as there are texts."""
     lm = tiny_lm("llama", max_position_embeddings=256)
-    record = liw.attention(lm, [7 + i % 90 for i in range(len(texts))])
-    roles = [CORPUS["image"], CORPUS["surrogate, high"]]
-    named = tokens(texts, [roles[i * 2 // len(texts)] for i in range(len(texts))])
-    model = replace(record.model, name=CORPUS["end of script"])
-    return replace(
-        record, tokens=named, queries=named, prompt="".join(texts), model=model,
-        target=CORPUS["svg"], note=CORPUS["surrogate, low"], stacks={}, passes=None,
-    )  # fmt: skip
+    return liw.attention(lm, [7 + i % 90 for i in range(len(CORPUS))])
 
 
 def test_heads_that_look_at_hostile_tokens(tiny_lm, offline, tmp_path, tally):
-    record = hostile_record(tiny_lm)
-    path = record.save(tmp_path / "record.liw")
-    record = liw.AttentionRecord.load(path)
-    widget = liw.attend(record, mode="text", selected=3, key=2)
+    record = liw.AttentionRecord.load(record_of(tiny_lm).save(tmp_path / "record.liw"))
+    widget = liw.attend(looking_at_all(record), mode="text", selected=3, key=2)
     page = offline(widget.to_html(tmp_path / "page.html", title=CORPUS["title"]))
     widget.close()
     words = page.locator(".liw-heads-words")
@@ -432,10 +422,12 @@ def test_a_saved_notebook_gives_the_text_back(lab, tally):
 
 
 def test_heads_that_look_at_hostile_tokens_live(lab, tiny_lm, tmp_path, tally):
-    path = hostile_record(tiny_lm).save(tmp_path / "record.liw")
+    path = record_of(tiny_lm).save(tmp_path / "record.liw")
     lab.open(
-        "import llm_interp_widgets as liw",
-        f"b = liw.attend(liw.AttentionRecord.load({str(path)!r}), mode='text')\nb",
+        f"import sys\nsys.path.insert(0, {str(TESTS)!r})",
+        "import llm_interp_widgets as liw\nfrom hostile_views import looking_at_all",
+        f"record = looking_at_all(liw.AttentionRecord.load({str(path)!r}))",
+        "b = liw.attend(record, mode='text')\nb",
     )
     lab.output(".liw-heads-words [data-index='0']").wait_for(timeout=120_000)
     tour_of_heads(lab, tally, "JupyterLab")
