@@ -10,6 +10,7 @@ Guarantees:
   writes ``js/src/protocol.gen.ts`` from them; a test fails when the two differ.
 - Numbers that can be absent travel as little-endian float32 buffers, never as JSON:
   NaN means *absent* and survives the journey. Rows are outputs, columns are inputs.
+- Texts are Unicode on the wire: what is not travels as ``text.travel`` says, and arrives exact.
 - A chunk's rows *replace* rows of the same number, so a replayed chunk is harmless.
 - ``seq`` grows by one with every chunk of a job. A snapshot carries the ``seq`` of the
   last chunk merged into it; a client that sees a gap asks for a snapshot (``ready``).

@@ -79,7 +79,11 @@ def test_import_is_light(tmp_path):
 
 
 def test_sources_write_no_markup_into_pages():
-    banned = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|(?<!\.)\beval\(")
+    banned = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|(?<!\.)\beval\(|setHTML|DOMParser|"
+        r"parseHTMLUnsafe|createContextualFragment|dangerouslySet|\bsrcdoc\s*=|new Function|"
+        r"javascript:|\bon(?:click|error|load|toggle|focus)="
+    )
     sources = [*PACKAGE.rglob("*.py"), *(ROOT / "js" / "src").rglob("*.ts*")]
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"

@@ -2,7 +2,7 @@
 
 import { hex, over, PALETTES, type Theme } from "./colour";
 import { aligned, decimalsFor, signed, unitName, visible } from "./format";
-import { type Measure, shorten, xml } from "./picture";
+import { FONT, type Measure, shorten, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
 import type { Reading, Readings } from "./readings";
 import { say } from "./say";
@@ -17,7 +17,6 @@ export interface BarsPicture {
   readonly note: string;
 }
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 const WIDTH = 760;
 const MARGIN = 28;
 const NAME = 170;

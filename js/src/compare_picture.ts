@@ -3,7 +3,7 @@
 import { hex, over, PALETTES, position, type Theme } from "./colour";
 import type { Comparison } from "./compare";
 import { visible } from "./format";
-import { type Measure, shorten, xml } from "./picture";
+import { FONT, type Measure, shorten, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
 import { say } from "./say";
 import * as W from "./words";
@@ -16,7 +16,6 @@ export interface ComparePicture {
   readonly note: string;
 }
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 const WIDTH = 900;
 const MARGIN = 28;
 const NAMES = 150;

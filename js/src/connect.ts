@@ -14,6 +14,7 @@ import { type Hearing, Link } from "./link";
 import type { Cleanup, Listener, Model } from "./model";
 import { ACK_EVERY, type Ack, type Cancel, type Chunk, type Snapshot } from "./protocol.gen";
 import { type Action, EMPTY, finished, reduce, type State } from "./store";
+import { arrived } from "./travel";
 
 export interface Connection {
   /** Whether a kernel may be listening: there is one, and it was not lost. */
@@ -84,7 +85,7 @@ class ModelConnection implements Connection {
   }
 
   get(trait: string): unknown {
-    return this.#model.get(trait);
+    return arrived(this.#model.get(trait));
   }
 
   set(trait: string, value: unknown): void {
@@ -146,11 +147,11 @@ class ModelConnection implements Connection {
   #readSnapshot(): void {
     const snapshot = this.#model.get("snapshot");
     if (isObject(snapshot)) BY_SNAPSHOT.set(snapshot, this);
-    this.#dispatch(0, { type: "snapshot", snapshot });
+    this.#dispatch(0, { type: "snapshot", snapshot: arrived(snapshot) });
   }
 
   #readOthers(): void {
-    const others = this.#model.get("others");
+    const others = this.get("others");
     if (!Array.isArray(others)) return;
     others.forEach((snapshot: unknown, i) => {
       this.#dispatch(i + 1, { type: "snapshot", snapshot });
@@ -163,7 +164,7 @@ class ModelConnection implements Connection {
     const place = this.#states.findIndex(({ job }) => job === content.job);
     this.#dispatch(Math.max(0, place), {
       type: "chunk",
-      chunk: content,
+      chunk: arrived(content),
       buffers: inPlace(content, buffers),
     });
   }

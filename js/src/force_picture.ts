@@ -3,7 +3,7 @@
 import { hex, over, PALETTES, type Theme } from "./colour";
 import type { Force, Segment } from "./force";
 import { MINUS, magnitude, signed, unitName } from "./format";
-import { type Measure, xml } from "./picture";
+import { FONT, type Measure, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
 import { say } from "./say";
 import { place } from "./waterfall";
@@ -18,7 +18,6 @@ export interface ForcePicture {
   readonly names: (segment: Segment) => string;
 }
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 const WIDTH = 760;
 const HEIGHT = 256;
 const MARGIN = 28;

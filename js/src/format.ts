@@ -105,7 +105,7 @@ export function visible(text: string): string {
   const shown = text
     .replace(/\r\n|[\n\r\u2028\u2029]/g, "↵")
     .replace(/\t/g, "⇥")
-    .replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
+    .replace(/^ +|(?<! ) +$/g, (spaces) => "␣".repeat(spaces.length));
   if (text === "") return "∅";
   return /[^\s\p{C}]/u.test(shown) ? shown : [...text].map(codePoint).join(" ");
 }
@@ -113,6 +113,11 @@ export function visible(text: string): string {
 function codePoint(character: string): string {
   const code = character.codePointAt(0) ?? 0;
   return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+/** The beginning of a text where it is too long, never half a character. */
+export function brief(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most - 1).replace(/[\ud800-\udbff]$/, "")}…` : text;
 }
 
 /** A token's text within a sentence: trimmed unless there is nothing else. */

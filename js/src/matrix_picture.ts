@@ -2,9 +2,9 @@
 
 import { clamp } from "./clamp";
 import { hex, PALETTES, type Theme } from "./colour";
-import { signed, unitName, visible } from "./format";
+import { brief, signed, unitName, visible } from "./format";
 import { largestOf } from "./matrix";
-import { xml } from "./picture";
+import { FONT, xml } from "./picture";
 import type { Subject, TokenInfo } from "./protocol.gen";
 import { say } from "./say";
 import type { Row } from "./store";
@@ -17,7 +17,6 @@ export interface MatrixPicture {
   readonly note: string;
 }
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 /** Top left corner of the cells. */
 const X = 148;
 const Y = 150;
@@ -31,7 +30,7 @@ export function matrixSvg(picture: MatrixPicture, image: HTMLCanvasElement | nul
   const [right, low] = [X + width + 68, Y + height + 44];
   const limit = largestOf(rows);
   const name = (place: string, { text }: TokenInfo): string =>
-    `<text ${place}>${xml(visible(text).slice(0, 18))}</text>`;
+    `<text ${place}>${xml(brief(visible(text), 19))}</text>`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${right} ${low}" width="${right}" height="${low}" font-family="${xml(FONT)}" font-size="11" fill="${hex(palette.ink)}">`,
     `<rect width="100%" height="100%" fill="${hex(palette.paper)}"/>`,

@@ -33,7 +33,7 @@ export interface Piece {
   readonly width: number;
 }
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
+export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 const SIZE = 17;
 const LINE = 32;
 const MARGIN = 28;
@@ -51,7 +51,7 @@ export function canvasMeasure(): Measure {
 
 /**
  * Break running text into lines. Words stay whole where they fit; white space at a line's
- * start is dropped; a piece wider than a line is cut between characters.
+ * start is dropped; a piece wider than a line is cut between characters, a line at a time.
  */
 export function layOut(texts: readonly string[], width: number, measure: Measure): Piece[] {
   const pieces: Piece[] = [];
@@ -80,13 +80,41 @@ export function layOut(texts: readonly string[], width: number, measure: Measure
         if (shown !== "") place(index, shown);
         return;
       }
-      for (const character of shown) {
-        if (x > 0 && x + measure(character) > width) next();
-        place(index, character);
+      const letters = [...shown];
+      for (let from = 0; from < letters.length; ) {
+        let many = fitting(letters, from, width - x, measure);
+        if (many === 0 && x > 0) next();
+        else {
+          many ||= 1;
+          place(index, letters.slice(from, from + many).join(""));
+          from += many;
+        }
       }
     });
   }
   return pieces;
+}
+
+/** How many characters fit, from one on: found by doubling and halving, as texts may be endless. */
+function fitting(
+  letters: readonly string[],
+  from: number,
+  width: number,
+  measure: Measure,
+  end = "",
+): number {
+  const fits = (many: number): boolean =>
+    measure(letters.slice(from, from + many).join("") + end) <= width;
+  const all = letters.length - from;
+  let [low, high] = [0, 1];
+  while (high <= all && fits(high)) [low, high] = [high, 2 * high];
+  high = Math.min(high, all + 1);
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (fits(middle)) low = middle;
+    else high = middle;
+  }
+  return low;
 }
 
 interface Word {
@@ -226,11 +254,11 @@ function fixed(value: number): string {
 
 /** The beginning of a text that fits when set at `size`. */
 export function shorten(text: string, width: number, measure: Measure, size: number): string {
-  const wide = (some: string): boolean => (measure(some) * size) / SIZE > width;
-  if (!wide(text)) return text;
-  const characters = [...text];
-  while (characters.length > 1 && wide(`${characters.join("")}…`)) characters.pop();
-  return `${characters.join("")}…`;
+  const room = (width * SIZE) / size;
+  if (measure(text) <= room) return text;
+  const letters = [...text];
+  const many = fitting(letters, 0, room, measure, "…") || 1;
+  return `${letters.slice(0, many).join("")}…`;
 }
 
 /** Escape for XML; what XML 1.0 cannot hold (controls, lone surrogates) becomes U+FFFD. */

@@ -3,7 +3,7 @@
 import type { Collection, Group } from "./collection";
 import { hex, over, PALETTES, type Theme } from "./colour";
 import { magnitude, signed, unitName } from "./format";
-import { type Measure, shorten, xml } from "./picture";
+import { FONT, type Measure, shorten, xml } from "./picture";
 import { say } from "./say";
 import { reachOf, swarm } from "./swarm";
 import { type ColourBy, colours } from "./views/swarm";
@@ -21,7 +21,6 @@ export interface SwarmPicture {
   readonly colourBy: ColourBy;
 }
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 const WIDTH = 760;
 const MARGIN = 28;
 const NAMES = 140;

@@ -2,7 +2,7 @@
 
 import { hex, over, PALETTES, type Palette, type Theme } from "./colour";
 import { MINUS, magnitude, signed, unitName } from "./format";
-import { type Measure, shorten, xml } from "./picture";
+import { FONT, type Measure, shorten, xml } from "./picture";
 import type { Subject } from "./protocol.gen";
 import { say } from "./say";
 import { place, type Step, type Waterfall } from "./waterfall";
@@ -17,7 +17,6 @@ export interface WaterfallPicture {
   readonly names: (step: Step) => string;
 }
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 const WIDTH = 760;
 const MARGIN = 28;
 const NAME = 150;

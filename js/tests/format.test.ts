@@ -88,3 +88,15 @@ describe("white space", () => {
     expect(format.spoken(text)).toBe(words);
   });
 });
+
+it("makes white space at the ends visible however much there is within", () => {
+  const within = `a${" ".repeat(200_000)}b`;
+  expect(format.visible(`  ${within} `)).toBe(`␣␣${within}␣`);
+  expect(format.visible("   ")).toBe("␣␣␣");
+});
+
+it("never shows half a character", () => {
+  expect(format.brief("ab😀cd", 4)).toBe("ab…");
+  expect(format.brief("ab😀cd", 5)).toBe("ab😀…");
+  expect(format.brief("abc", 3)).toBe("abc");
+});

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { tableCsv } from "../src/csv";
-import { layOut, type PictureState, pictureSvg, xml } from "../src/picture";
+import { layOut, type PictureState, pictureSvg, shorten, xml } from "../src/picture";
 import { read } from "../src/readings";
 import { PARIS, SCORES, subject, token } from "./samples";
 
@@ -93,4 +93,23 @@ it("writes a table that a spreadsheet does not run", async () => {
     "position,start,end,token,special,role,score,standard_error,rank",
     '0,0,4,"\'=1+1",false,"",0.1,0.7,1',
   ]);
+});
+
+describe("an endless text", () => {
+  const endless = "x".repeat(100_000);
+
+  it("is cut a line at a time", () => {
+    const pieces = layOut([endless, " y"], 704, measure);
+    expect(pieces.map(({ text }) => text).join("")).toBe(`${endless} y`);
+    expect(pieces.length).toBeLessThan(endless.length / 50);
+    expect(pieces.every(({ x, width }) => x + width <= 704)).toBe(true);
+  });
+
+  it("is shortened to what fits", () => {
+    const short = shorten(endless, 100, measure, 17);
+    expect(short).toMatch(/^x+…$/);
+    expect(measure(short)).toBeLessThanOrEqual(100);
+    expect(measure(`x${short}`)).toBeGreaterThan(100);
+    expect(shorten("x", 0, measure, 17)).toBe("x…");
+  });
 });

@@ -37,6 +37,10 @@ Kind: TypeAlias = Literal["word", "position", "group", "value"]
 Named: TypeAlias = "dict[str, list[Any]]"
 PLACES = 10
 _LEAST_SHARE = 0.01
+# What is cut off both ends of a word: as in the view, which trims as ECMAScript does.
+_BLANK = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +239,7 @@ class Collection:
 
     def _names(self, by: Kind, named: Named) -> list[str | None]:
         lexicon = (
-            {word.strip().lower(): name for name, words in named.items() for word in words}
+            {word.strip(_BLANK).lower(): name for name, words in named.items() for word in words}
             if by == "group"
             else None
         )
@@ -247,7 +251,7 @@ class Collection:
             features = [i for i in own if not self.special[i]]
             place = {i: rank for rank, i in enumerate(features)}
             for i in own:
-                word = text[self.starts[i] : self.ends[i]].strip().lower()
+                word = text[self.starts[i] : self.ends[i]].strip(_BLANK).lower()
                 if self.special[i] or not word:
                     names.append(None)
                 elif lexicon is not None:

@@ -11,6 +11,7 @@ Guarantees:
   not trusted, has no kernel, or is read on a page. What was still running is summed up anew when
   it is over: at once where no view is on screen, else when nobody is busy with one, because
   hosts draw the whole output again.
+- Texts that are no Unicode travel as ``text.travel`` says.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from llm_interp_widgets.export.bundles import packed, templates
 from llm_interp_widgets.export.page import View, check_policy, render_page, write_page
 from llm_interp_widgets.export.snapshot import snapshot
 from llm_interp_widgets.results.redaction import Cover
+from llm_interp_widgets.text.travel import departed
 from llm_interp_widgets.widgets import _kernel
 from llm_interp_widgets.widgets._browser import take
 from llm_interp_widgets.words import ENGLISH, follow, language, translations
@@ -73,7 +75,8 @@ class PageWidget(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         """Say what is shown."""
-        return f"<{type(self).__name__}: {self.heading}>"
+        heading = "".join(c if c.isprintable() else repr(c)[1:-1] for c in self.heading)
+        return f"<{type(self).__name__}: {heading}>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ANN401
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
@@ -104,11 +107,11 @@ class PageWidget(anywidget.AnyWidget):
         """Send a message, its buffers as text where the host loses them."""
         if self._as_text and buffers:
             content, buffers = {**content, "buffers": as_text(list(buffers))}, None
-        super().send(content, buffers)
+        super().send(departed(content), buffers)
 
     def get_state(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as ipywidgets has it
         """Return the traits that a view has, their bytes as text where the host loses them."""
-        state = super().get_state(*args, **options)
+        state = departed(super().get_state(*args, **options))
         return as_text(state) if self._as_text else state
 
     def retell(self) -> None:
@@ -182,7 +185,7 @@ class PageWidget(anywidget.AnyWidget):
         if cover is not None:
             state |= self._covered(cover)
             name = cover.text(name)
-        return View(self.bundle_name, state, self.part_names, name=name)
+        return View(self.bundle_name, departed(state), self.part_names, name=name)
 
     def close(self) -> None:
         """Take the widget off the screen."""

@@ -201,3 +201,9 @@ def test_the_browsers_golden_file(many):
     if os.environ.get("UPDATE_GOLDEN") == "1":
         GOLDEN.write_text(text, encoding="utf-8")
     assert GOLDEN.read_text(encoding="utf-8") == text
+
+
+def test_words_lose_at_their_ends_what_the_view_takes_off():
+    words = ["\ufeffOne", "two\u2028", "\x1cthree", "four\x85", "\u3000"]
+    found = Collection.of([attribution(words, [[1.0, 2.0, 3.0, 4.0, 5.0]])]).groups(least=1)
+    assert {group.name for group in found} == {"one", "two", "\x1cthree", "four\x85"}

@@ -5,7 +5,7 @@
  * A tile is a square of 512 cells; on level n a cell covers 2ⁿ pieces of each side.
  */
 
-import { visible } from "../format";
+import { brief, visible } from "../format";
 import type { Window } from "../matrix";
 import type { Text } from "./board";
 
@@ -63,8 +63,7 @@ export function windowSize(tokens: number): number {
 
 /** A token's text where white space must be seen, and no longer than a label. */
 export function shown(token = ""): string {
-  const text = visible(token.trim() === "" ? token : token.trim());
-  return text.length > NAME ? `${text.slice(0, NAME - 1)}…` : text;
+  return brief(visible(token.trim() === "" ? token : token.trim()), NAME);
 }
 
 export interface Tile {

@@ -25,6 +25,7 @@ import {
   PROTOCOL,
   type Want,
 } from "../protocol.gen";
+import { arrived } from "../travel";
 import { inflate } from "./inflate";
 
 export interface Text {
@@ -154,7 +155,7 @@ export class Board {
   }
 
   get(trait: string): unknown {
-    return this.#model.get(trait);
+    return arrived(this.#model.get(trait));
   }
 
   set(values: Readonly<Record<string, unknown>>): void {
@@ -170,7 +171,7 @@ export class Board {
   }
 
   subject(): AttentionSubject | null {
-    const subject = this.#model.get("subject") as AttentionSubject | null;
+    const subject = this.get("subject") as AttentionSubject | null;
     return subject?.protocol === PROTOCOL ? subject : null;
   }
 
@@ -273,7 +274,7 @@ export class Board {
   }
 
   #receive(content: unknown, buffers: unknown): void {
-    const message = content as Partial<Incoming> | null;
+    const message = arrived(content) as Partial<Incoming> | null;
     this.#link.received(content);
     const list = inPlace(content, buffers);
     if (message?.type === "drawn") void this.#draw(message as HeadsDrawn, list[0]);

@@ -12,6 +12,7 @@ import type { Cleanup, Model, WidgetModule } from "../model";
 import { addStyle, mount } from "../mount";
 import { language, speak } from "../say";
 import { watchTheme } from "../theme";
+import { arrived } from "../travel";
 
 export interface Traits {
   get(name: string): unknown;
@@ -45,7 +46,7 @@ export function collectionEntry({ name, style, traits, View }: Entry): WidgetMod
 /** The traits of a model; it is listened to only while a view subscribes. */
 export function traitsOf(model: Model, names: readonly string[]): Traits {
   return {
-    get: (name) => model.get(name),
+    get: (name) => arrived(model.get(name)),
     set(name, value) {
       if (Object.is(model.get(name), value)) return;
       model.set(name, value);

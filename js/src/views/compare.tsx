@@ -8,7 +8,7 @@ import { type Comparison, compare, type Disagreement, type Strip, summary } from
 import { compareSvg } from "../compare_picture";
 import type { Connection } from "../connect";
 import { columnsCsv } from "../csv";
-import { aligned, decimalsFor, MINUS, signed, unitName, visible } from "../format";
+import { aligned, brief, decimalsFor, MINUS, signed, unitName, visible } from "../format";
 import { canvasMeasure } from "../picture";
 import type { Subject } from "../protocol.gen";
 import { language, listed, say } from "../say";
@@ -330,7 +330,7 @@ function Table({ connection, subject }: StageProps): JSX.Element {
 function shortened(subject: Subject, index: number): string {
   const text = subject.inputs[index]?.text ?? "";
   const shown = text.trim() === "" ? visible(text) : text.trim();
-  return shown.length > 40 ? `${shown.slice(0, 39)}…` : shown;
+  return brief(shown, 40);
 }
 
 /** Columns broken into lines that fit. */

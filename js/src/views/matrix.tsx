@@ -4,7 +4,7 @@ import type { JSX, TargetedKeyboardEvent, TargetedPointerEvent, TargetedWheelEve
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { clamp } from "../clamp";
 import { css, PALETTES, type Theme } from "../colour";
-import { visible } from "../format";
+import { brief, visible } from "../format";
 import {
   largestOf,
   panned,
@@ -288,6 +288,5 @@ function draw(canvas: HTMLCanvasElement, picture: Picture): void {
 }
 
 function cut(text = ""): string {
-  const shown = visible(text.trim() === "" ? text : text.trim());
-  return shown.length > 14 ? `${shown.slice(0, 13)}…` : shown;
+  return brief(visible(text.trim() === "" ? text : text.trim()), 14);
 }
