@@ -203,6 +203,12 @@ class Notebook7(_JupyterApp):
         jupyter("notebook", "--JupyterNotebookApp.expose_app_in_browser=True")
     )
 
+    def visit(self, path: Path | None = None) -> None:
+        """Open a notebook that is there, and wait until its kernel is idle."""
+        # While it starts, it reads the schema of a plugin that is not there.
+        self.watch.allow("uncaught Cannot read properties of undefined (reading 'schema')")
+        super().visit(path)
+
 
 DOOR = """
 import http.server, io, pathlib, threading
@@ -225,7 +231,7 @@ class Door(http.server.BaseHTTPRequestHandler):
 
 door = http.server.HTTPServer(("127.0.0.1", 0), Door)
 threading.Thread(target=door.serve_forever, daemon=True).start()
-pathlib.Path("PLACE").write_text(str(door.server_port))
+written = pathlib.Path("PLACE").write_text(str(door.server_port))
 """
 
 
@@ -238,6 +244,16 @@ class _Doored(Host):
     def door(self) -> str:
         """Return the cell that lets tests in."""
         return DOOR.replace("PLACE", str(self._place()))
+
+    def close(self) -> None:
+        """Leave the notebook, and stop what it still computes."""
+        if not self.page.is_closed():
+            super().close()
+        self._stop()
+
+    def _stop(self) -> None:
+        with contextlib.suppress(OSError):  # there is nobody behind the door, or no door yet
+            self.python("from llm_interp_widgets import jobs\njobs.cancel_all()")
 
     def python(self, code: str) -> str:
         """Run code in the notebook's process, beside its cells; return what it printed."""
@@ -261,27 +277,37 @@ class Voila(_Doored):
 
     def open(self, *cells: str) -> None:
         """Write a notebook of these cells and open it; Voila shows it when all have run."""
-        # Its page asks a CDN for icons, which it does without where there is no network.
-        self.watch.allow("cdn.jsdelivr.net/npm/@fortawesome")
+        self.watch.allow(
+            "cdn.jsdelivr.net/npm/@fortawesome",  # icons, which it does without
+            '{"shareKey":"@jupyterlab/docregistry"}',  # it loads Notebook 7's extension, in vain
+            "/voila/api/shutdown/",  # and may not stop a kernel that it leaves
+        )
         self._write((self.door(), *cells))
         self._visit("light")
 
     def reload(self) -> None:
         """Load the page again, which runs the notebook again in a kernel of its own."""
+        self._stop()
         self.page.reload(timeout=120_000)
 
     def theme(self, name: str) -> None:
         """Open the page in another theme, which runs the notebook again."""
+        self._stop()
         self._visit(name)
-
-    def close(self) -> None:
-        """Leave the page; Voila then stops the kernel."""
-        super().close()
-        self.server.delete("kernels")
 
     def _visit(self, theme: str) -> None:
         url = f"{self.server.url}/voila/render/{self.path.name}?theme={theme}"
         self.page.goto(url, timeout=120_000)
+
+
+BLANK = "import marimo\n\napp = marimo.App()\n"
+
+
+def _marimo(port: int, root: Path) -> list[str]:
+    """Return the command of ``marimo run``, which serves the files that are there at the start."""
+    for number in range(20):
+        (root / f"app{number:02}.py").write_text(BLANK)
+    return ["marimo", "run", str(root), "--headless", "--no-token", "--port", str(port)]
 
 
 class Marimo(_Doored):
@@ -289,20 +315,17 @@ class Marimo(_Doored):
 
     outputs = "#root"
     inside: ClassVar = {"fromShadowDom": ["marimo-anywidget", ".liw"]}
-    command_line = staticmethod(
-        lambda port, root: [
-            *("marimo", "run", str(root), "--headless", "--no-token", "--port", str(port)),
-        ]
-    )
+    command_line = staticmethod(_marimo)
 
     def open(self, *cells: str) -> None:
         """Write a notebook of these cells and open it, which runs them."""
-        self.path = self.path.with_suffix(".py")
+        files = sorted(self.server.root.glob("app*.py"))
+        self.path = next(file for file in files if file.read_text() == BLANK)
         body = "".join(
             f"@app.cell\ndef _():\n{textwrap.indent(cell.strip(), '    ')}\n    return\n\n\n"
             for cell in (self.door(), *cells)
         )
-        self.path.write_text(f"import marimo\n\napp = marimo.App()\n\n\n{body}")
+        self.path.write_text(f"{BLANK}\n\n{body}")
         self.page.goto(f"{self.server.url}/?file={self.path.name}")
 
     def reload(self) -> None:

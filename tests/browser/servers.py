@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -160,8 +161,13 @@ def _wait_until_up(
 ) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError):
+        try:
             urllib.request.urlopen(f"{server.url}/{up}", timeout=5).close()  # noqa: S310
+        except urllib.error.HTTPError as error:
+            error.close()
+        except OSError:
+            pass
+        else:
             return
         time.sleep(0.1)
     pytest.fail(f"the server did not start:\n{server.log.read_text()}")

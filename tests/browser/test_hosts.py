@@ -9,7 +9,8 @@ from screen import CANCELLED, FINISHED, SCORED, TOKENS, same, scores_on
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "hosts"
 SETUP = "import llm_interp_widgets as liw\nlm = liw.load()"
-ENDLESS = f"""text = "{"The quick brown fox jumps over the lazy dog, and " * 2}the capital of France is"
+FOX = "The quick brown fox jumps over the lazy dog, and " * 2
+ENDLESS = f"""text = "{FOX}the capital of France is"
 w = liw.explain(lm, text, target=" Paris", evaluations=1_000_000, precision=None)
 w"""
 PARIS = 'w = liw.explain(lm, "The capital of France is", target=" Paris")\nw'
@@ -70,10 +71,11 @@ def test_every_view_is_drawn_and_reacts_in_light_and_dark(host, axe):
     host.open(SETUP, PARIS, WATERFALL, HEADS)
     host.output(FINISHED).nth(1).wait_for(timeout=90_000)
     assert same(scores_on(host.page), in_python(host))
-    first = host.output(".liw-wf-steps button").first
-    first.press("Enter")
-    best = host.python("print(abs(w.result().scores[0]).argmax())")
-    host.until("print(plot.selected)", best)
+    host.output(".liw-wf-steps button").first.focus()
+    for key in ("ArrowDown", "Enter"):
+        host.page.keyboard.press(key)
+    second = host.python("print(abs(w.result().scores[0]).argsort()[-2])")
+    host.until("print(plot.selected)", second)
     host.output(DRAWN).wait_for(timeout=90_000)
     host.output(OVERVIEW).focus()
     for key in ("ArrowRight", "ArrowDown", "Enter"):
