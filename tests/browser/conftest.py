@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from hosts import Host, Lab, Marimo, Notebook7, Voila
+from hosts import Host, Lab, Marimo, MarimoEditor, Notebook7, Voila
 from servers import Watch, serve
 
 if TYPE_CHECKING:
@@ -135,6 +135,18 @@ def voila(open_host: Callable, voila_server: Server) -> Voila:
 def marimo(open_host: Callable, marimo_server: Server) -> Marimo:
     """A browser tab for one app in marimo."""
     return open_host(Marimo, marimo_server)
+
+
+@pytest.fixture
+def marimo_editor(
+    open_host: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MarimoEditor]:
+    """A browser tab for one notebook in ``marimo edit``, with a server of its own."""
+    folder = tmp_path_factory.mktemp("marimo-edit")
+    with serve(folder, MarimoEditor.command_line, "health") as running:
+        host = open_host(MarimoEditor, running)
+        yield host
+        host.close()  # before its server
 
 
 # ── Exported files ───────────────────────────────────────────────────────────

@@ -16,6 +16,7 @@ import nbformat
 from servers import jupyter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from playwright.sync_api import Locator, Page
@@ -303,11 +304,15 @@ class Voila(_Doored):
 BLANK = "import marimo\n\napp = marimo.App()\n"
 
 
-def _marimo(port: int, root: Path) -> list[str]:
-    """Return the command of ``marimo run``, which serves the files that are there at the start."""
-    for number in range(20):
-        (root / f"app{number:02}.py").write_text(BLANK)
-    return ["marimo", "run", str(root), "--headless", "--no-token", "--port", str(port)]
+def _marimo(mode: str) -> Callable[[int, Path], list[str]]:
+    """Return the command of ``marimo run`` or ``edit``, for ``serve``."""
+
+    def command(port: int, root: Path) -> list[str]:
+        for number in range(20):  # it serves the files that are there when it starts
+            (root / f"app{number:02}.py").write_text(BLANK)
+        return ["marimo", mode, str(root), "--headless", "--no-token", "--port", str(port)]
+
+    return command
 
 
 class Marimo(_Doored):
@@ -315,7 +320,7 @@ class Marimo(_Doored):
 
     outputs = "#root"
     inside: ClassVar = {"fromShadowDom": ["marimo-anywidget", ".liw"]}
-    command_line = staticmethod(_marimo)
+    command_line = staticmethod(_marimo("run"))
 
     def open(self, *cells: str) -> None:
         """Write a notebook of these cells and open it, which runs them."""
@@ -329,7 +334,8 @@ class Marimo(_Doored):
         self.page.goto(f"{self.server.url}/?file={self.path.name}")
 
     def reload(self) -> None:
-        """Load the page again."""
+        """Load the page again, which runs the app again in a session of its own."""
+        self._stop()
         self.page.reload()
 
     def theme(self, name: str) -> None:
@@ -338,3 +344,13 @@ class Marimo(_Doored):
         self.page.wait_for_function(
             "name => document.body.classList.contains(name)", arg=name, timeout=20_000
         )
+
+
+class MarimoEditor(Marimo):
+    """One notebook, open in ``marimo edit``."""
+
+    command_line = staticmethod(_marimo("edit"))
+
+    def reload(self) -> None:
+        """Load the page again, which takes up its session."""
+        self.page.reload()

@@ -91,3 +91,17 @@ def test_every_view_is_drawn_and_reacts_in_light_and_dark(host, axe):
         name = f"{type(host).__name__.lower()}-{theme}.png"
         host.page.screenshot(path=SCREENSHOTS / name, full_page=True)
         assert axe(host.page, host.inside) == [], theme
+
+
+def test_marimos_editor_takes_up_its_session_in_the_middle_of_a_job(marimo_editor):
+    host = marimo_editor
+    host.open(SETUP, ENDLESS)
+    host.output(SCORED).first.wait_for(timeout=90_000)
+    job = host.python("print(w.job.id)")
+    host.reload()
+    host.output(SCORED).first.wait_for(timeout=30_000)
+    assert host.python("print(w.job.id, w.job.progress.status)") == f"{job} running"
+    refined(host)
+    host.output(".liw-progress button").click()
+    host.output(CANCELLED).wait_for(timeout=10_000)
+    assert same(scores_on(host.page), in_python(host))
