@@ -13,7 +13,7 @@ from llm_interp_widgets import wire
 from llm_interp_widgets.export.snapshot import LIMIT, snapshot
 
 # What JupyterLab's sanitizer keeps: elements, and values of styles.
-TAGS = set("div h3 p small b u br table thead tbody tr th td".split())
+TAGS = set("div h3 p small b ins br table thead tbody tr th td".split())
 RGBA = r"rgba\(\d{1,3}, \d{1,3}, \d{1,3}, 0\.\d+\)"
 LENGTHS = r"((0|\d+px)\s*){1,4}"
 STYLES = {
@@ -137,7 +137,7 @@ def test_what_is_explained_the_answer_and_the_strongest_pieces(bundle):
     assert reader.text["h3"] == ["Why “Paris”?"]
     assert "“France” pushed Paris." in reader.text["p"]
     assert reader.text["b"] == ["France"]
-    assert reader.text["u"] == ["capital"]
+    assert reader.text["ins"] == ["capital"]
     assert reader.text["td"] == [
         *("“France”", "+6 ± 0.588"),
         *("“capital”", "\N{MINUS SIGN}3 ± 0.392"),

@@ -1,8 +1,8 @@
 /**
  * Light or dark, as the host shows itself.
  *
- * JupyterLab and VS Code say so on the body; elsewhere the first opaque background around the
- * widget decides, and last the system's preference.
+ * JupyterLab, Notebook 7, Voila and VS Code say so on the body, Colab on the document; elsewhere
+ * the first opaque background around the widget decides, and last the system's preference.
  */
 
 import { luminance, type Theme } from "./colour";
@@ -12,11 +12,13 @@ const DARK_QUERY = "(prefers-color-scheme: dark)";
 const DARK_BELOW = 0.3;
 
 export function themeOf(element: Element): Theme {
-  const { body } = element.ownerDocument;
+  const { body, documentElement } = element.ownerDocument;
   const jupyter = body.dataset["jpThemeLight"];
   if (jupyter !== undefined) return jupyter === "false" ? "dark" : "light";
   const code = body.dataset["vscodeThemeKind"];
   if (code !== undefined) return code.includes("light") ? "light" : "dark";
+  const colab = documentElement.getAttribute("theme");
+  if (colab === "light" || colab === "dark") return colab;
   return backdrop(element) ?? preferred();
 }
 

@@ -77,7 +77,7 @@ def marked(words: str, t: float) -> str:
     red, green, blue = RAISES if t > 0 else LOWERS
     style = f"background-color:rgba({red}, {green}, {blue}, {STRENGTH * min(1, abs(t)):.2f})"
     ink = words.lstrip()
-    name = "b" if t > 0 else "u"
+    name = "b" if t > 0 else "ins"  # GitHub drops <u>
     lead = inert(words[: len(words) - len(ink)])
     return f'{lead}<{name} style="{style}">{inert(ink)}</{name}>'
 

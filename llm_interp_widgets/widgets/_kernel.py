@@ -5,7 +5,8 @@ Guarantees, for every job that is followed here:
 - interrupting the kernel stops it, whether a cell is running or the kernel is idle (there
   ipykernel ignores the signal, because usually nothing runs);
 - where no reader is present (nbconvert, nbclient, papermill: no standard input), the cell
-  that started it does not end before the job does, so that results are in the notebook.
+  that started it does not end before the job does, so that results are in the notebook. Voila
+  has no standard input either, but a reader, who waits for the cells to end.
 
 And for every comm: what a view says is heard while a cell runs, where the front end sends it to
 a subshell (JupyterLab 4.4, Notebook 7.4 and newer do).
@@ -15,6 +16,7 @@ Outside a kernel all of it does nothing.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -25,6 +27,7 @@ from llm_interp_widgets import jobs
 if TYPE_CHECKING:
     from types import FrameType
 
+_VOILA = "VOILA_KERNEL_ID"  # Voila sets it in its kernels, before the first cell
 _RETRY = 0.05  # seconds until we look again whether the cell has ended
 _followed: set[int] = set()
 
@@ -79,7 +82,7 @@ def _after_cell(result: Any = None) -> None:  # noqa: ANN401 - IPython is not ty
     if isinstance(failure, KeyboardInterrupt):
         jobs.cancel_all()
     kernel = getattr(_shell(), "kernel", None)
-    if kernel is None or getattr(kernel, "_allow_stdin", True):
+    if kernel is None or getattr(kernel, "_allow_stdin", True) or _VOILA in os.environ:
         return
     for job in jobs.live():
         job.wait()

@@ -1,6 +1,7 @@
-"""A real JupyterLab, a real Chromium, and pages cut off from the network.
+"""Real hosts of notebooks, a real Chromium, and pages cut off from the network.
 
-- ``lab``: one fresh notebook tab on a server that all tests share; see ``Lab``.
+- ``lab``, ``notebook7``, ``voila``, ``marimo``: one fresh notebook tab on a server that all tests
+  share; see ``hosts``.
 - ``offline``: opens a file under ``file://`` where every request fails and is recorded.
 - ``axe``: accessibility violations of a part of a page.
 
@@ -9,25 +10,21 @@ A console error, an uncaught exception or a failed request fails the test that c
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import nbformat
 import pytest
+from hosts import Host, Lab, Marimo, MarimoEditor, Notebook7, Voila
+from servers import Watch, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import BrowserContext, Dialog, Locator, Page, Route
+    from playwright.sync_api import BrowserContext, Page, Route
+    from servers import Server
+
+H = TypeVar("H", bound=Host)
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
@@ -59,251 +56,37 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return browser_type_launch_args | {"executable_path": found.stdout.strip(), "args": QUIET}
 
 
-# ── What went wrong in a page ────────────────────────────────────────────────
-
-
-@dataclass
-class Watch:
-    """Collects what a page complains about; ``allow`` names what a test expects."""
-
-    problems: list[str] = field(default_factory=list)
-    allowed: list[str] = field(default_factory=list)
-
-    def follow(self, page: Page) -> None:
-        """Listen to a page from now on."""
-        page.on("console", lambda m: m.type == "error" and self._note(f"{m.text} {m.location}"))
-        page.on("pageerror", lambda error: self._note(f"uncaught {error}"))
-        page.on("dialog", self._answer)
-        page.on("response", lambda r: r.status >= 400 and self._note(f"{r.status} {r.url}"))
-
-    def allow(self, *parts: str) -> None:
-        """Expect complaints that contain one of these."""
-        self.allowed += parts
-
-    def _answer(self, dialog: Dialog) -> None:
-        if dialog.type == "beforeunload":  # JupyterLab, when unsaved changes are left behind
-            dialog.accept()
-        else:
-            self._note(f"dialog {dialog.type}: {dialog.message}")
-            dialog.dismiss()
-
-    def _note(self, problem: str) -> None:
-        self.problems.append(problem)
-
-    def check(self) -> None:
-        """Fail on every complaint that was not expected."""
-        rest = [p for p in self.problems if not any(part in p for part in self.allowed)]
-        assert not rest, "the page complained:\n" + "\n".join(rest)
-
-
-# ── JupyterLab ───────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running JupyterLab and the folder it serves."""
-
-    url: str
-    root: Path
-    log: Path
-
-    def delete(self, kind: str) -> None:
-        """Stop all ``sessions`` or ``kernels``."""
-        for item in self.get(f"api/{kind}"):
-            request = urllib.request.Request(f"{self.url}/api/{kind}/{item['id']}", method="DELETE")  # noqa: S310
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(request).close()  # noqa: S310
-
-    def get(self, path: str) -> Any:
-        """Return the server's JSON answer."""
-        with urllib.request.urlopen(f"{self.url}/{path}", timeout=5) as answer:  # noqa: S310
-            return json.load(answer)
-
-
-def _settings(folder: Path) -> None:
-    """Write user settings: nothing fetched from outside, widgets saved with the notebook."""
-    for name, values in {
-        "@jupyterlab/apputils-extension/notification": {
-            "fetchNews": "false",
-            "checkForUpdates": False,
-        },
-        "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
-    }.items():
-        path = folder / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
+# ── Hosts ────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """JupyterLab in folders of its own, with this environment's kernel."""
-    home = tmp_path_factory.mktemp("jupyter")
-    root = home / "notebooks"
-    root.mkdir()
-    _settings(home / "settings")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "HOME": str(home),
-        "IPYTHONDIR": str(home / "ipython"),
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "JUPYTER_PREFER_ENV_PATH": "1",
-    }
-    log = home / "server.log"
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"),
-        "--ServerApp.ip=127.0.0.1",
-        "--ServerApp.port_retries=0",
-        f"--ServerApp.root_dir={root}",
-        "--ServerApp.password=",
-        "--ServerApp.disable_check_xsrf=True",
-        "--IdentityProvider.token=",
-        "--LabApp.expose_app_in_browser=True",
-    ]
-    with (
-        log.open("w") as output,
-        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process,
-    ):
-        running = Server(f"http://127.0.0.1:{port}", root, log)
-        try:
-            _wait_until_up(running, process)
-            yield running
-            running.delete("sessions")
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    """JupyterLab, with this environment's kernel."""
+    with serve(tmp_path_factory.mktemp("lab"), Lab.command_line, "api/status") as running:
+        yield running
+        running.delete("sessions")
 
 
-def _wait_until_up(server: Server, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError):
-            server.get("api/status")
-            return
-        time.sleep(0.1)
-    pytest.fail(f"JupyterLab did not start:\n{server.log.read_text()}")
+@pytest.fixture(scope="session")
+def notebook7_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Notebook 7, with this environment's kernel."""
+    with serve(tmp_path_factory.mktemp("nb7"), Notebook7.command_line, "api/status") as running:
+        yield running
+        running.delete("sessions")
 
 
-class Lab:
-    """One notebook, open in JupyterLab in a browser tab."""
+@pytest.fixture(scope="session")
+def voila_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Voila, with this environment's kernel."""
+    with serve(tmp_path_factory.mktemp("voila"), Voila.command_line, "voila/static/voila.js") as up:
+        yield up
 
-    THEMES = ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast")
 
-    def __init__(self, page: Page, server: Server, watch: Watch, name: str) -> None:
-        self.page, self.server, self.watch = page, server, watch
-        self.path = server.root / f"{name}.ipynb"
-
-    def open(self, *cells: str, run: bool = True) -> None:
-        """Write a notebook of these cells, open it, wait for its kernel, and run it.
-
-        Running does not wait for the cells to finish; see ``idle``.
-        """
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-        )
-        nbformat.write(notebook, self.path)
-        self.visit()
-        if run:
-            self.run_all()
-
-    def visit(self, path: Path | None = None) -> None:
-        """Open a notebook that is there, and wait until its kernel is idle."""
-        self.path = path or self.path
-        self.page.goto(f"{self.server.url}/lab/tree/{self.path.name}?reset")
-        self.idle()
-
-    def reload(self) -> None:
-        """Load the page again; the kernel lives on. What was not saved is lost."""
-        self.page.reload()
-        self.ready()
-
-    def run_all(self) -> None:
-        """Run all cells, without waiting for them."""
-        self.command("notebook:run-all-cells")
-
-    def command(self, name: str, **arguments: object) -> None:
-        """Execute one of JupyterLab's commands, without waiting for what it does."""
-        self.page.evaluate(
-            "([name, args]) => { void jupyterapp.commands.execute(name, args); }", [name, arguments]
-        )
-
-    def ready(self, seconds: float = 60) -> None:
-        """Wait until the notebook has a kernel, busy or not."""
-        self._wait("['idle', 'busy'].includes(kernel?.status)", seconds)
-
-    def idle(self, seconds: float = 60) -> None:
-        """Wait until the kernel has nothing to do."""
-        self._wait("kernel?.status === 'idle'", seconds)
-
-    def _wait(self, condition: str, seconds: float) -> None:
-        self.page.wait_for_function(
-            "() => { const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext"
-            f"?.session?.kernel; return {condition}; }}",
-            timeout=seconds * 1000,
-        )
-
-    def python(self, code: str) -> str:
-        """Run code in the notebook's kernel, beside its cells; return what it printed."""
-        return self.page.evaluate(
-            """async (code) => {
-              const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
-              const future = kernel.requestExecute({ code, store_history: false });
-              let text = "";
-              future.onIOPub = ({ content, header }) => {
-                if (header.msg_type === "stream") text += content.text;
-                if (header.msg_type === "error") text += `${content.ename}: ${content.evalue}`;
-              };
-              await future.done;
-              return text.trim();
-            }""",
-            code,
-        )
-
-    def until(self, code: str, wanted: str, seconds: float = 20) -> None:
-        """Repeat Python code in the kernel until it prints what is wanted."""
-        deadline = time.monotonic() + seconds
-        while (got := self.python(code)) != wanted:
-            assert time.monotonic() < deadline, f"{code} gave {got!r}, not {wanted!r}"
-            time.sleep(0.1)
-
-    def output(self, selector: str = "*") -> Locator:
-        """Find something inside the cells' outputs."""
-        return self.page.locator(f".jp-OutputArea-output {selector}")
-
-    def interrupt(self) -> None:
-        """Press the stop button of the notebook."""
-        self.command("notebook:interrupt-kernel")
-
-    def save(self) -> nbformat.NotebookNode:
-        """Save, wait until the file is on disk, and return it."""
-        before = self.path.stat().st_mtime_ns
-        self.command("docmanager:save")
-        deadline = time.monotonic() + 20
-        while True:
-            assert time.monotonic() < deadline, "the notebook was not saved"
-            self.page.wait_for_timeout(50)
-            if self.path.stat().st_mtime_ns == before:
-                continue
-            with contextlib.suppress(
-                nbformat.reader.NotJSONError
-            ):  # the server has not written all of it
-                return nbformat.read(self.path, as_version=4)
-
-    def theme(self, name: str) -> None:
-        """Switch to one of ``THEMES`` and wait until it is there."""
-        self.command("apputils:change-theme", theme=name)
-        self.page.wait_for_function(
-            "name => document.body.dataset.jpThemeName === name", arg=name, timeout=20_000
-        )
+@pytest.fixture(scope="session")
+def marimo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """``marimo run`` of a folder of apps."""
+    with serve(tmp_path_factory.mktemp("marimo"), Marimo.command_line, "health") as running:
+        yield running
 
 
 @pytest.fixture
@@ -315,14 +98,55 @@ def watch() -> Iterator[Watch]:
 
 
 @pytest.fixture
-def lab(page: Page, server: Server, watch: Watch, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def open_host(page: Page, watch: Watch, request: pytest.FixtureRequest) -> Iterator[Callable]:
+    """Return ``open_host(kind, server)``: a tab for one notebook, left when the test ends."""
+    opened: list[Host] = []
+
+    def enter(kind: type[H], server: Server) -> H:
+        watch.follow(page)
+        page.set_viewport_size({"width": 1200, "height": 900})
+        opened.append(kind(page, server, watch, request.node.name))
+        return opened[-1]
+
+    yield enter
+    for host in opened:
+        host.close()
+
+
+@pytest.fixture
+def lab(open_host: Callable, server: Server) -> Lab:
     """A browser tab for one notebook; its kernel is stopped afterwards."""
-    watch.follow(page)
-    page.set_viewport_size({"width": 1200, "height": 900})
-    name = "".join(c if c.isalnum() else "-" for c in request.node.name).strip("-")
-    yield Lab(page, server, watch, name)
-    page.close()
-    server.delete("sessions")
+    return open_host(Lab, server)
+
+
+@pytest.fixture
+def notebook7(open_host: Callable, notebook7_server: Server) -> Notebook7:
+    """The same in Notebook 7."""
+    return open_host(Notebook7, notebook7_server)
+
+
+@pytest.fixture
+def voila(open_host: Callable, voila_server: Server) -> Voila:
+    """A browser tab for one notebook as Voila shows it."""
+    return open_host(Voila, voila_server)
+
+
+@pytest.fixture
+def marimo(open_host: Callable, marimo_server: Server) -> Marimo:
+    """A browser tab for one app in marimo."""
+    return open_host(Marimo, marimo_server)
+
+
+@pytest.fixture
+def marimo_editor(
+    open_host: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MarimoEditor]:
+    """A browser tab for one notebook in ``marimo edit``, with a server of its own."""
+    folder = tmp_path_factory.mktemp("marimo-edit")
+    with serve(folder, MarimoEditor.command_line, "health") as running:
+        host = open_host(MarimoEditor, running)
+        yield host
+        host.close()  # before its server
 
 
 # ── Exported files ───────────────────────────────────────────────────────────
@@ -358,17 +182,20 @@ def offline(
 
 
 @pytest.fixture(scope="session")
-def axe() -> Callable[[Page, str], list[str]]:
-    """Return ``axe(page, selector)``: WCAG 2.2 AA violations in it, one line each."""
+def axe() -> Callable[[Page, object], list[str]]:
+    """Return ``axe(page, context)``: WCAG 2.2 AA violations in it, one line each.
+
+    The context is a selector, or what else axe takes to look into shadow roots.
+    """
     source = AXE.read_text()
 
-    def check(page: Page, selector: str) -> list[str]:
+    def check(page: Page, context: object) -> list[str]:
         page.evaluate(source)
         found = page.evaluate(
-            """selector => axe.run(selector, { runOnly: [
+            """context => axe.run(context, { runOnly: [
               "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice",
             ] })""",
-            selector,
+            context,
         )
         return [
             f"{violation['id']}: {violation['help']} – {node['html']} {node['failureSummary']}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 
 import nbformat
 import pytest
+from screen import CANCELLED, FINISHED, SCORED, TEXT, TOKENS, same, scores_on
 
 SETUP = "import llm_interp_widgets as liw\nlm = liw.load()"
 PARIS = 'w = liw.explain(lm, "The capital of France is", target=" Paris")\nw'
@@ -21,24 +21,6 @@ PLOTS = """from IPython.display import display
 plots = liw.waterfall(w), liw.force(w), liw.bar(w)
 display(*plots)"""
 HOSTILE = "👩‍💻 今天天气很好\n\n</script><img src=x onerror=alert(1)> is\t'so' \"&amp;\" "
-TEXT = ".liw-text"
-TOKENS = ".liw-text [data-index]"
-CANCELLED = ".liw-progress[data-outcome=cancelled]"
-FINISHED = ".liw-progress[data-outcome]"
-SCORED = f"{TOKENS}:is([data-kind=raises], [data-kind=lowers], [data-kind=unsure])"
-
-
-def scores_on(root) -> list[float | None]:
-    """Read every token's score as a screen reader would: from its sentence."""
-    labels = root.locator(TOKENS).evaluate_all("all => all.map(e => e.ariaLabel)")
-    found = [re.search(r", ([+−]?[\d.,]+(?:e[+−]?\d+)?)(?: ±| )", label) for label in labels]
-    return [float(m[1].replace("−", "-").replace(",", "")) if m else None for m in found]
-
-
-def same(shown: list[float | None], exact: list[float]) -> bool:
-    """Whether three significant digits agree; special tokens show no score."""
-    pairs = zip(shown, exact, strict=True)
-    return all(a is None or abs(a - b) <= 0.006 * abs(b) + 0.005 for a, b in pairs)
 
 
 def scores_in_python(lab) -> list[float]:

@@ -1,0 +1,187 @@
+"""Servers of notebooks, each a process in folders of its own, and what their pages complain about.
+
+What comes in: a command. What goes out: a running server with a folder to put notebooks in.
+Guarantees: nothing of the user's is read or written; the server ends with the ``with`` block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Dialog, Page
+
+# ── What went wrong in a page ────────────────────────────────────────────────
+
+
+@dataclass
+class Watch:
+    """Collects what a page complains about; ``allow`` names what a test expects."""
+
+    problems: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+
+    def follow(self, page: Page) -> None:
+        """Listen to a page from now on."""
+        page.on("console", lambda m: m.type == "error" and self._note(f"{m.text} {m.location}"))
+        page.on("pageerror", lambda error: self._note(f"uncaught {error}"))
+        page.on("dialog", self._answer)
+        page.on("response", lambda r: r.status >= 400 and self._note(f"{r.status} {r.url}"))
+
+    def allow(self, *parts: str) -> None:
+        """Expect complaints that contain one of these."""
+        self.allowed += parts
+
+    def _answer(self, dialog: Dialog) -> None:
+        if dialog.type == "beforeunload":  # JupyterLab, when unsaved changes are left behind
+            dialog.accept()
+        else:
+            self._note(f"dialog {dialog.type}: {dialog.message}")
+            dialog.dismiss()
+
+    def _note(self, problem: str) -> None:
+        self.problems.append(problem)
+
+    def check(self) -> None:
+        """Fail on every complaint that was not expected."""
+        rest = [p for p in self.problems if not any(part in p for part in self.allowed)]
+        assert not rest, "the page complained:\n" + "\n".join(rest)
+
+
+# ── Servers ──────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server and the folder it serves."""
+
+    url: str
+    root: Path
+    log: Path
+
+    def delete(self, kind: str) -> None:
+        """Stop all ``sessions`` or ``kernels`` of a Jupyter server."""
+        for item in self.get(f"api/{kind}"):
+            request = urllib.request.Request(f"{self.url}/api/{kind}/{item['id']}", method="DELETE")  # noqa: S310
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(request).close()  # noqa: S310
+
+    def get(self, path: str) -> Any:
+        """Return the server's JSON answer."""
+        with urllib.request.urlopen(f"{self.url}/{path}", timeout=5) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def serve(home: Path, command: Callable[[int, Path], list[str]], up: str) -> Iterator[Server]:
+    """Run a server until the block ends.
+
+    Args:
+        home: Everything it reads and writes of its user lies here.
+        command: Makes the command from a free port and the folder to serve.
+        up: Path that answers as soon as it is up.
+    """
+    root = home / "notebooks"
+    root.mkdir()
+    _settings(home)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = home / "server.log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [sys.executable, "-m", *command(port, root)],
+            cwd=root,
+            env=os.environ | _folders(home),
+            stdout=output,
+            stderr=output,
+        ) as process,
+    ):
+        try:
+            running = Server(f"http://127.0.0.1:{port}", root, log)
+            _wait_until_up(running, process, up)
+            yield running
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _folders(home: Path) -> dict[str, str]:
+    return {
+        "HOME": str(home),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "XDG_CONFIG_HOME": str(home / "config"),
+    }
+
+
+def _settings(home: Path) -> None:
+    """Write user settings: no news, widgets are saved, marimo is dark where the system is."""
+    for name, values in {
+        "@jupyterlab/apputils-extension/notification": {
+            "fetchNews": "false",
+            "checkForUpdates": False,
+        },
+        "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
+    }.items():
+        path = home / "settings" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    marimo = home / "config" / "marimo" / "marimo.toml"
+    marimo.parent.mkdir(parents=True)
+    marimo.write_text('[display]\ntheme = "system"\n[runtime]\nauto_instantiate = true\n')
+
+
+def _wait_until_up(
+    server: Server, process: subprocess.Popen[bytes], up: str, seconds: float = 60
+) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{server.url}/{up}", timeout=5).close()  # noqa: S310
+        except urllib.error.HTTPError as error:
+            error.close()
+        except OSError:
+            pass
+        else:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"the server did not start:\n{server.log.read_text()}")
+
+
+def jupyter(app: str, *options: str) -> Callable[[int, Path], list[str]]:
+    """Return the command of a Jupyter server, for ``serve``."""
+    return lambda port, root: [
+        *(app, "--no-browser", "--allow-root", f"--port={port}"),
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={root}",
+        "--ServerApp.password=",
+        "--ServerApp.disable_check_xsrf=True",
+        "--IdentityProvider.token=",
+        *options,
+    ]
