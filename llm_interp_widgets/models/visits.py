@@ -17,7 +17,7 @@ import threading
 import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -83,7 +83,8 @@ class _Visit:
 
 _visits: weakref.WeakKeyDictionary[PreTrainedModel, _Visit] = weakref.WeakKeyDictionary()
 _switches: weakref.WeakKeyDictionary[PreTrainedModel, threading.RLock] = weakref.WeakKeyDictionary()
-_usual: dict[int, tuple[Any, str, int]] = {}  # by id: switched configurations, theirs, thread
+_usual: dict[int, str] = {}  # what switched configurations had, by their id
+_switched: dict[int, tuple[Any, str, int]] = {}  # these, what they had at first, whose thread
 _door = threading.RLock()  # the garbage collector may run a visitor's end inside
 
 
@@ -141,36 +142,46 @@ def attention(model: PreTrainedModel, name: str) -> Iterator[None]:
     found: list[Any] = [m.config for m in model.modules() if hasattr(m, "config")]
     configs = {id(config): config for config in found}.values()
     with lock:
-        before = [(config, config._attn_implementation) for config in configs]  # noqa: SLF001
-        switched = {id(config) for config in configs} & _usual.keys()  # by whoever is around us
+        before = [_Before(c, c._attn_implementation, _usual.get(id(c))) for c in configs]  # noqa: SLF001
         try:
             _switch(before, name)
             yield
         finally:
             try:
-                _switch_back(before, switched)
+                _switch_back(before)
             finally:  # once more, where an interrupt came between
-                _switch_back(before, switched)
+                _switch_back(before)
 
 
 def usual_attention(config: object) -> str | None:
     """Return what a configuration had before it was switched; ``None`` if it was not."""
-    known = _usual.get(id(config))
-    return None if known is None else known[1]
+    return _usual.get(id(config))
 
 
-def _switch(before: list[tuple[Any, str]], name: str) -> None:
+class _Before(NamedTuple):
+    """A configuration before a switch, and what it had before one around it."""
+
+    config: Any
+    implementation: str
+    usual: str | None
+
+
+def _switch(before: list[_Before], name: str) -> None:
     me = threading.get_ident()
-    for config, implementation in before:
-        _usual.setdefault(id(config), (config, implementation, me))
+    for config, implementation, _ in before:
+        _switched.setdefault(id(config), (config, implementation, me))
+        _usual[id(config)] = implementation
         config._attn_implementation = name  # noqa: SLF001
 
 
-def _switch_back(before: list[tuple[Any, str]], switched: set[int]) -> None:
-    for config, implementation in before:
+def _switch_back(before: list[_Before]) -> None:
+    for config, implementation, usual in before:
         config._attn_implementation = implementation  # noqa: SLF001
-        if id(config) not in switched:
+        if usual is not None:
+            _usual[id(config)] = usual
+        else:
             _usual.pop(id(config), None)
+            _switched.pop(id(config), None)
 
 
 def _narrow(_: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -222,10 +233,11 @@ def _after_fork() -> None:
     _door = threading.RLock()
     me = threading.get_ident()
     _switches.clear()
-    for number, (config, implementation, thread) in list(_usual.items()):
+    for number, (config, implementation, thread) in list(_switched.items()):
         if thread != me:
             config._attn_implementation = implementation  # noqa: SLF001
-            del _usual[number]
+            del _switched[number]
+            _usual.pop(number, None)
     for model, visit in list(_visits.items()):
         for visitor in [one for one, thread in visit.visitors.items() if thread != me]:
             _leave(model, visitor)

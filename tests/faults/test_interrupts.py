@@ -71,6 +71,7 @@ def test_an_interrupt_at_any_line_of_entering_and_leaving_leaves_the_model_as_it
             assert state_of(model) == before, f"interrupted at line {at} of {counting.lines}"
             assert model not in visits._visits
             assert not visits._usual
+            assert not visits._switched
     finally:
         sys.settrace(outer)
     print(f"{counting.lines} interrupts of {family}")
