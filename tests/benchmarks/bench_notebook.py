@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def _browser_tests():
     """Return what the browser's tests share; they are no package."""
     place = Path(__file__).parents[1] / "browser" / "conftest.py"
     spec = importlib.util.spec_from_file_location("browser_conftest", place)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
