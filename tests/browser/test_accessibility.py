@@ -93,7 +93,7 @@ VIEWS = {
 @pytest.fixture
 def show(offline, tmp_path):
     def run(widget):
-        page = offline(widget.to_html(tmp_path / "page.html"))
+        page = offline(widget.to_html(tmp_path / "page.html", overwrite=True))
         page.locator(".liw").wait_for()
         return page
 
@@ -225,7 +225,7 @@ def begin(page):
     page.evaluate("document.body.tabIndex = -1; document.body.focus()")
 
 
-def walk(page, most=80):
+def walk(page, most=120):
     """Go through the page by Tab alone; return each stop."""
     begin(page)
     stops = []
