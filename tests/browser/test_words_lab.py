@@ -53,7 +53,7 @@ def test_views_are_for_all_in_every_theme_and_change_their_language_live(lab, ax
         assert axe(lab.page, OUTPUTS) == [], theme
 
     lab.output(".liw-text [data-index='3']").first.click()  # what is pinned stays so
-    lab.python("liw.language('zh')")
+    assert lab.python("print(liw.language('zh'))") == "zh"
     lab.page.locator("h2:text-is('为什么是“good”？')").nth(2).wait_for()
     lab.page.locator("h2:text-is('3 个文本中什么重要')").wait_for()
     assert lab.output(".liw").evaluate_all("all => all.map(e => e.lang)") == ["zh-Hans"] * 4
