@@ -293,8 +293,9 @@ class Voila(_Doored):
 
     def theme(self, name: str) -> None:
         """Open the page in another theme, which runs the notebook again."""
-        self._stop()
-        self._visit(name)
+        if not self.page.url.endswith(f"theme={name}"):
+            self._stop()
+            self._visit(name)
 
     def _visit(self, theme: str) -> None:
         url = f"{self.server.url}/voila/render/{self.path.name}?theme={theme}"

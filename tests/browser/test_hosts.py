@@ -85,11 +85,14 @@ def test_every_view_is_drawn_and_reacts_in_light_and_dark(host, axe):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for theme in ("light", "dark"):
         host.theme(theme)
-        host.output(OPENED).wait_for(timeout=90_000)
+        host.output(FINISHED).nth(1).wait_for(timeout=90_000)
+        host.output(DRAWN).wait_for(timeout=90_000)
+        host.output(OPENED).wait_for()
         views = host.output(".liw")
         assert views.evaluate_all("all => all.map(view => view.dataset.theme)") == [theme] * 3
         name = f"{type(host).__name__.lower()}-{theme}.png"
-        host.page.screenshot(path=SCREENSHOTS / name, full_page=True)
+        views.first.scroll_into_view_if_needed()
+        host.page.screenshot(path=SCREENSHOTS / name)
         assert axe(host.page, host.inside) == [], theme
 
 
