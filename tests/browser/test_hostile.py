@@ -348,7 +348,7 @@ from hostile_views import MAKERS, everywhere, turn
 from IPython.display import display
 import llm_interp_widgets as liw
 texts = list(CORPUS.values())
-views = {{name: make(everywhere("x")) for name, make in MAKERS.items()}}
+views = {{name: make(everywhere(TEXT)) for name, make in MAKERS.items()}}
 for name, widget in views.items():
     widget.selected = 0 if name == "beeswarm" else 1
 display(*views.values())"""
@@ -364,9 +364,10 @@ def read_in(lab: Any, slots: dict[str, list]) -> list[dict]:
     )
 
 
-def check_in(lab: Any, tally: Tally, a: Attribution, seconds: float = 10) -> None:
-    """Wait until all views show a result, and compare."""
-    wanted = {name: SLOTS[name](a, traits_of(name, a)[1]) for name in MAKERS}
+def check_in(lab: Any, tally: Tally, a: Attribution, seconds: float = 10, **more: Any) -> None:
+    """Wait until all views show a result, and compare; ``more`` is what else their state is."""
+    states = {name: {**traits_of(name, a)[1], **more} for name in MAKERS}
+    wanted = {name: SLOTS[name](a, state) for name, state in states.items()}
     read = {
         name: [[s.name, s.selector, s.attribute] for s in slots] for name, slots in wanted.items()
     }
@@ -388,7 +389,7 @@ def check_in(lab: Any, tally: Tally, a: Attribution, seconds: float = 10) -> Non
 
 
 def test_every_text_in_every_slot_of_a_live_widget(lab, tally):
-    lab.open(NOTEBOOK)
+    lab.open(NOTEBOOK.replace("TEXT", "'x'"))
     lab.output(".liw-title").nth(len(MAKERS) - 1).wait_for(timeout=60_000)
     lab.idle()
     lab.page.evaluate("document.querySelectorAll('.liw summary').forEach(e => e.click())")
@@ -406,7 +407,7 @@ def test_a_saved_notebook_gives_the_text_back(lab, tally):
         CORPUS[name] for name in ("surrogate, high", "NUL", "line ends", "end of script")
     )
     a = everywhere(text)
-    lab.open(f"{NOTEBOOK}\nturn(views, {text!r})")
+    lab.open(NOTEBOOK.replace("TEXT", repr(text)))
     lab.output(".liw-title").nth(len(MAKERS) - 1).wait_for(timeout=60_000)
     lab.idle()
     lab.save()
@@ -417,7 +418,7 @@ def test_a_saved_notebook_gives_the_text_back(lab, tally):
             lab.visit()
         lab.output(".liw-title").nth(len(MAKERS) - 1).wait_for(timeout=60_000)
         lab.page.evaluate("document.querySelectorAll('.liw summary').forEach(e => e.click())")
-        check_in(lab, tally, a)
+        check_in(lab, tally, a, error=None)
     tally.settle(lab.page)
 
 
