@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from copy import deepcopy
 from html import escape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ class Boxes:
 
     def _live(self, name: str, model: Mapping[str, Any], summary: str) -> str:
         """Keep an anywidget as it is, with its module under the hash of its text."""
-        state = dict(model["state"])
+        state = deepcopy(dict(model["state"]))
         source = state.pop("_esm")
         key = f"esm-{hashlib.sha256(source.encode('utf-8', 'replace')).hexdigest()[:16]}"
         self.bundles[key] = source
