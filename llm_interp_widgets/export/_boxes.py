@@ -155,9 +155,11 @@ class _Harmless(HTMLParser):
             self._dropped.append(tag)
         if self._dropped or tag not in _HARMLESS:
             return
-        kept = "".join(f' {name}="{_text(value or "")}"' for name, value in attrs
-                       if _may(tag, name, value or ""))  # fmt: skip
-        self._out.append(f"<{tag}{kept}>")
+        kept = {name: value or "" for name, value in attrs if _may(tag, name, value or "")}
+        if tag == "img" and "src" not in kept:
+            return
+        given = "".join(f' {name}="{_text(value)}"' for name, value in kept.items())
+        self._out.append(f"<{tag}{given}>")
         if tag not in _VOID:
             self._open.append(tag)
 
