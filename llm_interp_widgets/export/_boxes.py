@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from copy import deepcopy
 from html import escape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ class Boxes:
 
     def _live(self, name: str, model: Mapping[str, Any], summary: str) -> str:
         """Keep an anywidget as it is, with its module under the hash of its text."""
-        state = dict(model["state"])
+        state = deepcopy(dict(model["state"]))
         source = state.pop("_esm")
         key = f"esm-{hashlib.sha256(source.encode('utf-8', 'replace')).hexdigest()[:16]}"
         self.bundles[key] = source
@@ -154,9 +155,11 @@ class _Harmless(HTMLParser):
             self._dropped.append(tag)
         if self._dropped or tag not in _HARMLESS:
             return
-        kept = "".join(f' {name}="{_text(value or "")}"' for name, value in attrs
-                       if _may(tag, name, value or ""))  # fmt: skip
-        self._out.append(f"<{tag}{kept}>")
+        kept = {name: value or "" for name, value in attrs if _may(tag, name, value or "")}
+        if tag == "img" and "src" not in kept:
+            return
+        given = "".join(f' {name}="{_text(value)}"' for name, value in kept.items())
+        self._out.append(f"<{tag}{given}>")
         if tag not in _VOID:
             self._open.append(tag)
 

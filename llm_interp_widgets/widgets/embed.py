@@ -45,8 +45,9 @@ def embed(
             covered is nowhere.
         ClosedWidgetError: One of them was closed.
 
-    In a notebook that Sphinx with MyST-NB, Jupyter Book or Quarto makes a page of, end a cell
-    with ``liw.embed(w)``. In Markdown, write ``str(liw.embed(w))`` on a line of its own.
+    In a notebook that Sphinx makes a page of with MyST-NB, end a cell with ``liw.embed(w)``:
+    ``extensions = ["myst_nb"]`` in conf.py is all that it needs. In Markdown, write
+    ``str(liw.embed(w))`` on a line of its own.
 
     Example:
         >>> import llm_interp_widgets as liw
