@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_interp_widgets.export._fallback import well_formed
 from llm_interp_widgets.export.bundles import bundle
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,9 +81,9 @@ class Boxes:
             summary: HTML for readers without scripts.
         """
         if name not in self._state:
-            return f"<p>{_LOST}</p>"
+            return f"<p>{escape(say(_LOST))}</p>"
         if name in self._open:
-            return f"<p>{_AGAIN}</p>"
+            return f"<p>{escape(say(_AGAIN))}</p>"
         self._open.append(name)
         try:
             return self._drawn(name, self._state[name], summary)
@@ -211,7 +212,7 @@ def _parts(children: list[str], titles: list[str], shown: object, group: str) ->
     name = f' name="{_text(group)}"' if group else ""
     parts = []
     for i, child in enumerate(children):
-        title = titles[i] if i < len(titles) and titles[i] else _TAB.format(number=i + 1)
+        title = titles[i] if i < len(titles) and titles[i] else say(_TAB, number=i + 1)
         opened = " open" if i == shown or (shown is None and group and i == 0) else ""
         summary = f"<summary>{_text(title)}</summary>"
         parts.append(f'<details class="liw-part"{name}{opened}>{summary}{child}</details>')

@@ -26,6 +26,7 @@ from llm_interp_widgets.export._boxes import Boxes
 from llm_interp_widgets.export._payload import encode
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.page import document
+from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _STATE = "application/vnd.jupyter.widget-state+json"
-_LOST = "<p>This widget was not saved with the notebook. Run its cell and save again.</p>"
+_LOST = "This widget was not saved with the notebook. Run its cell and save again."
 _UNTITLED = "Notebook"
 _STYLE = """
 :is(main, footer) { max-width: 960px; }
@@ -96,7 +97,7 @@ class LiwHTMLExporter(HTMLExporter):
                 if _VIEW in output.get("data", {}):
                     output["data"] = _shown(output["data"], boxes)
         body, found = super().from_notebook_node(notebook, resources, **kw)
-        name = found.get("metadata", {}).get("name") or _UNTITLED
+        name = found.get("metadata", {}).get("name") or say(_UNTITLED)
         title = str(nb.metadata.get("title") or name)
         # A box may hold a widget that another output shows, too: every model is there once.
         island = encode([*boxes.models.values()], boxes.bundles)
@@ -112,7 +113,7 @@ def _shown(data: Mapping[str, Any], boxes: Boxes) -> dict[str, str]:
     summary = _joined(data.get("text/html", ""))
     if boxes.has(name):
         return {"text/html": boxes.html(name, summary)}
-    return {"text/html": summary or _LOST}
+    return {"text/html": summary or f"<p>{escape(say(_LOST))}</p>"}
 
 
 def _plain(output: Mapping[str, Any]) -> str:

@@ -202,7 +202,7 @@ def document(
         quiet=_QUIET,
         header=f"<header>\n<h1>{name}</h1>\n</header>\n" if header else "",
         main=main,
-        made=escape(_MADE.format(name="llm_interp_widgets", version=__version__)),
+        made=escape(say(_MADE, name="llm_interp_widgets", version=__version__)),
         day=day,
         island=island,
         scripts="\n".join(f'<script type="module">{script}</script>' for script in scripts),
@@ -217,7 +217,7 @@ def check_policy(csp: str) -> None:
 
 
 def _place(number: int, view: View) -> str:
-    name = escape(well_formed(view.name or _VIEW.format(number=number)))
+    name = escape(well_formed(view.name or say(_VIEW, number=number)))
     return (
         f'<section class="view" aria-label="{name}" data-liw-view="view-{number}">'
         f"<noscript>{plain_text(view.state)}</noscript></section>"
