@@ -200,5 +200,5 @@ def test_running_out_of_memory_says_so(tiny_lm, monkeypatch):
         return forward(self, *args, **kwargs)
 
     monkeypatch.setattr(type(lm.model), "forward", greedy)
-    with pytest.raises(ModelMemoryError, match="do not fit"):
+    with pytest.raises(ModelMemoryError, match="does not fit"):
         liw.attribute(lm, TEXT, 1, "gradient_rollout")
