@@ -125,7 +125,7 @@ class Boxes:
             kernel = "attention_kernel"
             self.bundles |= {part: bundle(part) for part in ("attention_head", kernel)}
         self.models[name] = {"id": name, "bundle": key, "kernel": kernel, "state": state}
-        label = _text(kind.rpartition(".")[2] or "widget")
+        label = _text(f"{kind.rpartition('.')[2] or 'widget'} {len(self.models)}")
         place = f'class="view" aria-label="{label}" data-liw-view="{_text(name)}"'
         return f"<section {place}><noscript>{summary}</noscript></section>"
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from llm_interp_widgets.export._fallback import well_formed
 from llm_interp_widgets.export._payload import encode
 from llm_interp_widgets.export.bundles import bundle
+from llm_interp_widgets.export.page import names_of
 from llm_interp_widgets.export.snapshot import snapshot
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ def render_fragment(
     new = {keys[name]: text for name, text in sources.items() if keys[name] not in there}
     island = encode(models, new, keys)
     return Embedded(
-        places=tuple(_place(f"liw-{of}-{i}", view) for i, view in enumerate(views, start=1)),
+        places=tuple(
+            _place(f"liw-{of}-{i}", view, name)
+            for i, (view, name) in enumerate(zip(views, names_of(views), strict=True), start=1)
+        ),
         script=(
             f'<script type="application/octet-stream" data-liw-island>{island}</script>'
             f'<script type="module">{bundle("host").strip()}</script>'
@@ -92,8 +96,8 @@ def render_fragment(
     )
 
 
-def _place(name: str, view: View) -> str:
-    label = escape(well_formed(view.name or view.bundle.replace("_", " ")))
+def _place(name: str, view: View, called: str) -> str:
+    label = escape(well_formed(called))
     summary = snapshot(view.state, view.bundle)
     inside = "".join(part if part.startswith("<") else _plain(part) for part in _TAG.split(summary))
     return f'<section aria-label="{_plain(label)}" data-liw-view="{name}">{inside}</section>'

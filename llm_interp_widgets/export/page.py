@@ -26,6 +26,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from itertools import count
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from llm_interp_widgets import __version__
@@ -163,7 +164,7 @@ def render_page(views: Sequence[View], title: str, *, csp: Policy = "inline") ->
     scripts.append(bundle("host"))
     return document(
         title,
-        "\n".join(_place(number, view) for number, view in enumerate(views, start=1)),
+        "\n".join(map(_place, count(1), views, names_of(views))),
         encode(models, {} if strict else sources),
         scripts,
         policy=_policy(scripts, [_STYLE, _QUIET] if strict else []),
@@ -216,10 +217,19 @@ def check_policy(csp: str) -> None:
         raise ParameterError(f"csp={csp!r} is unknown. {nearest(str(csp), known)}")
 
 
-def _place(number: int, view: View) -> str:
-    name = escape(well_formed(view.name or say(_VIEW, number=number)))
+def names_of(views: Sequence[View]) -> list[str]:
+    """Return a name of each view's section; no two are the same, as landmarks must not be."""
+    names: list[str] = []
+    for number, view in enumerate(views, start=1):
+        name = view.name or say(_VIEW, number=number)
+        names.append(name if name not in names else f"{name} ({number})")
+    return names
+
+
+def _place(number: int, view: View, name: str) -> str:
     return (
-        f'<section class="view" aria-label="{name}" data-liw-view="view-{number}">'
+        f'<section class="view" aria-label="{escape(well_formed(name))}" '
+        f'data-liw-view="view-{number}">'
         f"<noscript>{plain_text(view.state)}</noscript></section>"
     )
 

@@ -54,8 +54,8 @@ def test_views_are_for_all_in_every_theme_and_change_their_language_live(lab, ax
 
     lab.output(".liw-text [data-index='3']").first.click()  # what is pinned stays so
     assert lab.python("print(liw.language('zh'))") == "zh"
-    lab.page.locator("h2:text-is('为什么是“good”？')").nth(2).wait_for()
-    lab.page.locator("h2:text-is('3 个文本中什么重要')").wait_for()
+    lab.page.locator("h2:has-text('为什么是“good”？')").nth(2).wait_for()
+    lab.page.locator("h2:has-text('3 个文本中什么重要')").wait_for()
     assert lab.output(".liw").evaluate_all("all => all.map(e => e.lang)") == ["zh-Hans"] * 4
     assert lab.output(".liw-text [aria-selected=true]").first.inner_text().strip() == "dull"
     label = lab.output(".liw-text [data-index='3']").first.get_attribute("aria-label")
@@ -68,5 +68,5 @@ def test_views_are_for_all_in_every_theme_and_change_their_language_live(lab, ax
     assert '<html lang="zh-Hans">' in page
 
     lab.python("liw.language('en')")
-    lab.page.locator("h2:text-is('Why “good”?')").nth(2).wait_for()
+    lab.page.locator("h2:has-text('Why “good”?')").nth(2).wait_for()
     assert lab.output(".liw").first.get_attribute("lang") == "en"
