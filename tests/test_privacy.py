@@ -298,6 +298,27 @@ def test_texts_that_overlap_themselves():
     assert a.redacted("ana").prompt == "b█████"
 
 
+@pytest.mark.parametrize("what", ["key 42", re.compile(r"(?<=my key )\d+"), re.compile("42!$")])
+def test_a_piece_is_covered_where_the_prompt_is_whatever_stands_between(what):
+    from dataclasses import replace
+
+    from llm_interp_widgets.text.tokens import Token
+
+    inputs = (Token("my", 1, 0, 2), Token("42!", 2, 7, 10))  # what stands between is no piece
+    a = replace(made(), prompt="my key 42!", inputs=inputs, without=(), scores=np.ones((1, 2)))
+    b = a.redacted(what)
+    assert [b.prompt[t.start : t.end] for t in b.inputs] == [t.text for t in b.inputs]
+    assert b.inputs[1].text.startswith("██")
+    assert b.inputs[1].id == -1
+
+
+@pytest.mark.parametrize("what", [True, "qx7-41", re.compile(r"(?<=key is )\S+")])
+def test_a_page_covers_what_would_have_been_said_without(tmp_path, what):
+    w = liw.TokenHighlighter.of(made())
+    hides(page(w.to_html(tmp_path / "a.html", redact=what)), "qx7-41")
+    hides(contents(str(liw.embed(w, redact=what))), "qx7-41")
+
+
 @pytest.mark.parametrize("what", [False, None, 3, b"Paris", [], "", " ", [3], re.compile(b"a"), {}])
 def test_what_cannot_be_covered(what):
     with pytest.raises(ParameterError, match=r"Pass True|names nothing"):
