@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 import socket
+import threading
 import zipfile
 import zlib
 
@@ -458,6 +459,26 @@ def test_an_error_that_says_it_is_covered(tiny_model, tokenizer):
     ):
         w.result(20)
     hides(contents(w.get_state()), "qx7-41")
+
+
+def test_a_cancelled_job_did_not_fail_whatever_is_covered(tiny_model, tokenizer):
+    lm = liw.wrap(tiny_model("llama"), tokenizer)
+    forward = type(lm.model).forward
+    ran, goes = threading.Event(), threading.Event()
+
+    def slow(*args, **kwargs):
+        if kwargs["input_ids"].shape[0] > 1:
+            ran.set()
+            assert goes.wait(20)
+        return forward(lm.model, *args, **kwargs)
+
+    lm.model.forward = slow
+    w = liw.explain(lm, "The job was cancelled by Eve", redact=True)
+    assert ran.wait(20)
+    w.cancel()
+    goes.set()
+    w.job.wait(20)
+    assert w.job.progress.status == "cancelled"
 
 
 def test_results_are_redacted_one_by_one(lm):

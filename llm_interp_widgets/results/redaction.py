@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from llm_interp_widgets.errors import JobError, ParameterError
+from llm_interp_widgets.errors import CancelledJobError, JobError, ParameterError
 from llm_interp_widgets.results.describe import quoted
 
 if TYPE_CHECKING:
@@ -188,6 +188,8 @@ class Cover:
         """Raise what is raised within as it is, unless it says what is covered."""
         try:
             yield
+        except CancelledJobError:  # says nothing of the text, and is no failure
+            raise
         except Exception as error:
             if (words := self.text(str(error))) == str(error):
                 raise
