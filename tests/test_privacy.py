@@ -443,6 +443,14 @@ def test_a_page_of_a_redacted_view_covers_both(lm, tmp_path):
     hides(page(w.to_html(tmp_path / "b.html", redact="Japan")), "France", "Japan")
 
 
+def test_a_models_name_is_covered_in_titles_and_outputs_too(lm, tmp_path):
+    record = liw.attention(lm, SAID)
+    w = liw.attend(record, redact=["France", record.model.name])
+    hides(contents(w._repr_mimebundle_()[0]), record.model.name)
+    hides(page(w.to_html(tmp_path / "a.html")), record.model.name)
+    hides(page(liw.save_html(tmp_path / "b.html", w)), record.model.name)
+
+
 def test_an_error_that_says_it_is_covered(tiny_model, tokenizer):
     lm = liw.wrap(tiny_model("llama"), tokenizer)
     forward = type(lm.model).forward
