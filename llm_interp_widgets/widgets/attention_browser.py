@@ -8,6 +8,7 @@ off the main thread; heads pinned to its shelf are read in Python.
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -221,7 +222,8 @@ class AttentionBrowser(PageWidget):
         return str(self.subject.get("title", ""))
 
     def _retell(self) -> None:
-        self.subject = dict(self._texts.subject(say(_CAUTION)))
+        with suppress(ResultError):  # the record was closed: what was said stays
+            self.subject = dict(self._texts.subject(say(_CAUTION)))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the overview is complete; return whether it is.
