@@ -50,6 +50,11 @@ def test_html_of_a_state_runs_nothing(given, left):
     assert harmless(given) == left
 
 
+@pytest.mark.parametrize("given", ["<![x[ y ]]>", "<b>z</b><![x", "<!DOCTYPE [", "<![CDATA[<b>"])
+def test_whatever_stands_in_a_state_is_read(given):
+    assert "<![" not in harmless(given)
+
+
 def test_boxes_in_boxes():
     made = boxes(
         a=model("HBox", children=of("b", "c")),

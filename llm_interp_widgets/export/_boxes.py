@@ -139,8 +139,11 @@ class Boxes:
 def harmless(html: str) -> str:
     """Return HTML in which only elements, attributes and links that run nothing are left."""
     reader = _Harmless()
-    reader.feed(html)
-    reader.close()
+    try:
+        reader.feed(html)
+        reader.close()
+    except AssertionError:  # "<![x[": older versions of Python know no such section
+        return _text(html)
     return reader.result()
 
 
