@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from llm_interp_widgets.export._boxes import Boxes, harmless
+from llm_interp_widgets.export._boxes import VIEW, Boxes, harmless
 
 CONTROLS = "@jupyter-widgets/controls"
 
@@ -108,6 +108,17 @@ def test_others_say_their_value(widget, words):
     html = boxes(w=widget, d=model("Label", value="d")).html("w")
     assert words in html
     assert words or html == '<div class="liw-column"></div>'
+
+
+def test_a_widget_that_an_output_caught_is_live():
+    caught = {"output_type": "display_data", "data": {VIEW: {"model_id": "w"}, "text/plain": "W"}}
+    gone = {"text": "said", "data": {VIEW: {"model_id": "gone"}}}
+    live = {"model_name": "AnyModel", "state": {"_esm": "export default {}"}}
+    made = boxes(o=model("Output", outputs=[caught, gone]), w=live)
+    html = made.html("o")
+    assert 'data-liw-view="w"' in html
+    assert "<pre>said</pre>" in html
+    assert list(made.models) == ["w"]
 
 
 def test_anywidgets_keep_their_module_once_and_their_bytes():
