@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from llm_interp_widgets.export._fallback import well_formed
 from llm_interp_widgets.export._payload import encode
 from llm_interp_widgets.export.bundles import bundle
-from llm_interp_widgets.export.snapshot import snapshot
+from llm_interp_widgets.export.snapshot import ON_PAGE, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ def render_fragment(
 
 def _place(name: str, view: View) -> str:
     label = escape(well_formed(view.name or view.bundle.replace("_", " ")))
-    summary = snapshot(view.state, view.bundle)
+    summary = snapshot(view.state, view.bundle, ON_PAGE)
     inside = "".join(part if part.startswith("<") else _plain(part) for part in _TAG.split(summary))
     return f'<section aria-label="{_plain(label)}" data-liw-view="{name}">{inside}</section>'
 

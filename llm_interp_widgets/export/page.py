@@ -34,6 +34,7 @@ from llm_interp_widgets.export._fallback import plain_text, well_formed
 from llm_interp_widgets.export._payload import encode
 from llm_interp_widgets.export._write import check_place, write_page
 from llm_interp_widgets.export.bundles import bundle
+from llm_interp_widgets.export.snapshot import ON_PAGE, snapshot
 from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
@@ -218,9 +219,10 @@ def check_policy(csp: str) -> None:
 
 def _place(number: int, view: View) -> str:
     name = escape(well_formed(view.name or say(_VIEW, number=number)))
+    plain = plain_text(view.state) or snapshot(view.state, view.bundle, ON_PAGE)
     return (
         f'<section class="view" aria-label="{name}" data-liw-view="view-{number}">'
-        f"<noscript>{plain_text(view.state)}</noscript></section>"
+        f"<noscript>{plain}</noscript></section>"
     )
 
 

@@ -532,6 +532,15 @@ def test_another_language_reaches_all_views_though_a_record_was_closed(tiny_lm):
         liw.language("en")
 
 
+def test_a_page_says_without_javascript_which_heads_stand_out(tiny_lm, tmp_path):
+    widget = liw.attend(tiny_lm(), "The cat sat because the cat was tired")
+    page = widget.to_html(tmp_path / "a.html").read_text()
+    said = page.split("<noscript>", 2)[2].split("</noscript>")[0]
+    assert "previous token" in said
+    assert "This view needs JavaScript." in said
+    assert "Run the cell" not in said
+
+
 def test_a_closed_record_is_refused_and_leaves_nothing(tiny_lm):
     record = liw.attention(tiny_lm("llama"), TEXT)
     record.close()
