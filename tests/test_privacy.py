@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import llm_interp_widgets as liw
+from llm_interp_widgets import errors
 from llm_interp_widgets.errors import ClosedWidgetError, JobError, ParameterError
 from llm_interp_widgets.results.redaction import BLOCK
 
@@ -199,6 +200,14 @@ def test_an_error_is_kept_without_the_place_it_came_from(machine, tmp_path):
         "message": "cannot map '…/model.safetensors' for …, see https://a.b/c/d",
     }
     check(contents(w.get_state()))
+
+
+def test_an_error_is_told_to_a_user_without_a_home(monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(errors.Path, "home", nowhere)
+    assert errors.told(OSError("cannot map '/srv/a/b'"))["message"] == "cannot map '…/b'"
 
 
 @pytest.mark.parametrize(
