@@ -121,6 +121,24 @@ def test_a_widget_that_an_output_caught_is_live():
     assert list(made.models) == ["w"]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        [],
+        {"state": None},
+        model("VBox", children=None),
+        {"state": {"_esm": "a"}, "buffers": [{"path": ["a", "b"], "data": "AA=="}]},
+        {"state": {"_esm": "a"}, "buffers": [{"path": ["a"], "data": "A"}]},
+    ],
+)
+def test_a_damaged_widget_is_said_to_be_lost_and_the_others_are_shown(damaged):
+    made = boxes(a=model("VBox", children=of("b", "c")), b=damaged, c=model("Label", value="l"))
+    html = made.html("a")
+    assert "was not saved" in html
+    assert "<p>l</p>" in html
+    assert not made.models
+
+
 def test_anywidgets_keep_their_module_once_and_their_bytes():
     live = {
         "model_name": "AnyModel",

@@ -88,6 +88,8 @@ class Boxes:
         self._open.append(name)
         try:
             return self._drawn(name, self._state[name], summary)
+        except (AttributeError, LookupError, TypeError, ValueError):  # not as Jupyter saves it
+            return f"<p>{_LOST}</p>"
         finally:
             self._open.pop()
 
