@@ -452,6 +452,18 @@ def test_a_page_of_a_redacted_view_covers_both(lm, tmp_path):
     hides(page(w.to_html(tmp_path / "b.html", redact="Japan")), "France", "Japan")
 
 
+def test_what_one_text_says_is_covered_in_all_views_whichever_comes_first(tmp_path):
+    from dataclasses import replace
+
+    one = replace(made(), target="“Eve”")
+    two = replace(made(), prompt="Eve", inputs=made().inputs[:1], scores=np.ones((1, 1)))
+    two = replace(two, inputs=(replace(two.inputs[0], text="Eve", start=0, end=3),))
+    for results in ([one, two], [two, one]):
+        path = liw.save_html(tmp_path / "a.html", results, redact=True, overwrite=True)
+        hides(page(path), "“Eve”")
+        hides(contents(str(liw.embed(results, redact=True))), "“Eve”")
+
+
 def test_a_models_name_is_covered_in_titles_and_outputs_too(lm, tmp_path):
     record = liw.attention(lm, SAID)
     w = liw.attend(record, redact=["France", record.model.name])
