@@ -89,7 +89,7 @@ class Boxes:
         try:
             return self._drawn(name, self._state[name], summary)
         except (AttributeError, LookupError, TypeError, ValueError):  # not as Jupyter saves it
-            return f"<p>{_LOST}</p>"
+            return f"<p>{_text(say(_LOST))}</p>"
         finally:
             self._open.pop()
 
