@@ -33,7 +33,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -156,7 +156,8 @@ def told(error: BaseException) -> Told:
     for name, value in os.environ.items():
         if _SECRET.search(name) and len(value) >= _SHORTEST:
             words = words.replace(value, "…")
-    words = words.replace(str(Path.home()), "~") if Path.home() != Path("/") else words
+    with suppress(RuntimeError):  # a user without a name and HOME has no home folder
+        words = words.replace(str(Path.home()), "~") if Path.home() != Path("/") else words
     words = _PLACE.sub(lambda found: "…/" + re.split(r"[/\\]", found.group())[-1], words)
     return {"name": type(error).__name__, "message": words}
 

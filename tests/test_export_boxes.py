@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from llm_interp_widgets.export._boxes import Boxes, harmless
+from llm_interp_widgets.export._boxes import VIEW, Boxes, harmless
 
 CONTROLS = "@jupyter-widgets/controls"
 
@@ -48,6 +48,11 @@ def of(*names):
 )
 def test_html_of_a_state_runs_nothing(given, left):
     assert harmless(given) == left
+
+
+@pytest.mark.parametrize("given", ["<![x[ y ]]>", "<b>z</b><![x", "<!DOCTYPE [", "<![CDATA[<b>"])
+def test_whatever_stands_in_a_state_is_read(given):
+    assert "<![" not in harmless(given)
 
 
 def test_boxes_in_boxes():
@@ -103,6 +108,35 @@ def test_others_say_their_value(widget, words):
     html = boxes(w=widget, d=model("Label", value="d")).html("w")
     assert words in html
     assert words or html == '<div class="liw-column"></div>'
+
+
+def test_a_widget_that_an_output_caught_is_live():
+    caught = {"output_type": "display_data", "data": {VIEW: {"model_id": "w"}, "text/plain": "W"}}
+    gone = {"text": "said", "data": {VIEW: {"model_id": "gone"}}}
+    live = {"model_name": "AnyModel", "state": {"_esm": "export default {}"}}
+    made = boxes(o=model("Output", outputs=[caught, gone]), w=live)
+    html = made.html("o")
+    assert 'data-liw-view="w"' in html
+    assert "<pre>said</pre>" in html
+    assert list(made.models) == ["w"]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        [],
+        {"state": None},
+        model("VBox", children=None),
+        {"state": {"_esm": "a"}, "buffers": [{"path": ["a", "b"], "data": "AA=="}]},
+        {"state": {"_esm": "a"}, "buffers": [{"path": ["a"], "data": "A"}]},
+    ],
+)
+def test_a_damaged_widget_is_said_to_be_lost_and_the_others_are_shown(damaged):
+    made = boxes(a=model("VBox", children=of("b", "c")), b=damaged, c=model("Label", value="l"))
+    html = made.html("a")
+    assert "was not saved" in html
+    assert "<p>l</p>" in html
+    assert not made.models
 
 
 def test_anywidgets_keep_their_module_once_and_their_bytes():

@@ -32,6 +32,7 @@ def test_each_view_has_a_place_of_its_own_and_all_share_a_script(result):
     }
     assert str(e) == e._repr_html_() == "".join(e.places) + e.script
     assert "“" in e.places[0], "a summary, before the script runs"
+    assert "Run the cell" not in e.places[0], "there is none"
 
 
 def test_the_same_views_give_the_same_text_and_other_views_other_names(result):

@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 import socket
+import threading
 import zipfile
 import zlib
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import llm_interp_widgets as liw
+from llm_interp_widgets import errors
 from llm_interp_widgets.errors import ClosedWidgetError, JobError, ParameterError
 from llm_interp_widgets.results.redaction import BLOCK
 
@@ -200,6 +202,14 @@ def test_an_error_is_kept_without_the_place_it_came_from(machine, tmp_path):
     check(contents(w.get_state()))
 
 
+def test_an_error_is_told_to_a_user_without_a_home(monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(errors.Path, "home", nowhere)
+    assert errors.told(OSError("cannot map '/srv/a/b'"))["message"] == "cannot map '…/b'"
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [
@@ -296,6 +306,27 @@ def test_texts_that_overlap_themselves():
 
     a = replace(made(), prompt="banana", inputs=(Token("banana", 1, 0, 6),), scores=np.ones((1, 1)))
     assert a.redacted("ana").prompt == "b█████"
+
+
+@pytest.mark.parametrize("what", ["key 42", re.compile(r"(?<=my key )\d+"), re.compile("42!$")])
+def test_a_piece_is_covered_where_the_prompt_is_whatever_stands_between(what):
+    from dataclasses import replace
+
+    from llm_interp_widgets.text.tokens import Token
+
+    inputs = (Token("my", 1, 0, 2), Token("42!", 2, 7, 10))  # what stands between is no piece
+    a = replace(made(), prompt="my key 42!", inputs=inputs, without=(), scores=np.ones((1, 2)))
+    b = a.redacted(what)
+    assert [b.prompt[t.start : t.end] for t in b.inputs] == [t.text for t in b.inputs]
+    assert b.inputs[1].text.startswith("██")
+    assert b.inputs[1].id == -1
+
+
+@pytest.mark.parametrize("what", [True, "qx7-41", re.compile(r"(?<=key is )\S+")])
+def test_a_page_covers_what_would_have_been_said_without(tmp_path, what):
+    w = liw.TokenHighlighter.of(made())
+    hides(page(w.to_html(tmp_path / "a.html", redact=what)), "qx7-41")
+    hides(contents(str(liw.embed(w, redact=what))), "qx7-41")
 
 
 @pytest.mark.parametrize("what", [False, None, 3, b"Paris", [], "", " ", [3], re.compile(b"a"), {}])
@@ -421,6 +452,26 @@ def test_a_page_of_a_redacted_view_covers_both(lm, tmp_path):
     hides(page(w.to_html(tmp_path / "b.html", redact="Japan")), "France", "Japan")
 
 
+def test_what_one_text_says_is_covered_in_all_views_whichever_comes_first(tmp_path):
+    from dataclasses import replace
+
+    one = replace(made(), target="“Eve”")
+    two = replace(made(), prompt="Eve", inputs=made().inputs[:1], scores=np.ones((1, 1)))
+    two = replace(two, inputs=(replace(two.inputs[0], text="Eve", start=0, end=3),))
+    for results in ([one, two], [two, one]):
+        path = liw.save_html(tmp_path / "a.html", results, redact=True, overwrite=True)
+        hides(page(path), "“Eve”")
+        hides(contents(str(liw.embed(results, redact=True))), "“Eve”")
+
+
+def test_a_models_name_is_covered_in_titles_and_outputs_too(lm, tmp_path):
+    record = liw.attention(lm, SAID)
+    w = liw.attend(record, redact=["France", record.model.name])
+    hides(contents(w._repr_mimebundle_()[0]), record.model.name)
+    hides(page(w.to_html(tmp_path / "a.html")), record.model.name)
+    hides(page(liw.save_html(tmp_path / "b.html", w)), record.model.name)
+
+
 def test_an_error_that_says_it_is_covered(tiny_model, tokenizer):
     lm = liw.wrap(tiny_model("llama"), tokenizer)
     forward = type(lm.model).forward
@@ -437,6 +488,26 @@ def test_an_error_that_says_it_is_covered(tiny_model, tokenizer):
     ):
         w.result(20)
     hides(contents(w.get_state()), "qx7-41")
+
+
+def test_a_cancelled_job_did_not_fail_whatever_is_covered(tiny_model, tokenizer):
+    lm = liw.wrap(tiny_model("llama"), tokenizer)
+    forward = type(lm.model).forward
+    ran, goes = threading.Event(), threading.Event()
+
+    def slow(*args, **kwargs):
+        if kwargs["input_ids"].shape[0] > 1:
+            ran.set()
+            assert goes.wait(20)
+        return forward(lm.model, *args, **kwargs)
+
+    lm.model.forward = slow
+    w = liw.explain(lm, "The job was cancelled by Eve", redact=True)
+    assert ran.wait(20)
+    w.cancel()
+    goes.set()
+    w.job.wait(20)
+    assert w.job.progress.status == "cancelled"
 
 
 def test_results_are_redacted_one_by_one(lm):

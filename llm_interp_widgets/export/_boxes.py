@@ -25,6 +25,7 @@ from llm_interp_widgets.words import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+VIEW = "application/vnd.jupyter.widget-view+json"
 _TAB = "Part {number}"
 _LOST = "This widget was not saved with the notebook. Run its cell and save again."
 _AGAIN = "A widget that holds itself is shown once."
@@ -87,6 +88,8 @@ class Boxes:
         self._open.append(name)
         try:
             return self._drawn(name, self._state[name], summary)
+        except (AttributeError, LookupError, TypeError, ValueError):  # not as Jupyter saves it
+            return f"<p>{_text(say(_LOST))}</p>"
         finally:
             self._open.pop()
 
@@ -106,10 +109,15 @@ class Boxes:
         if kind == "Stack":
             children = children[at : at + 1] if isinstance(at, int) and at >= 0 else []
         if kind == "Output":
-            children = [self._of_output(one) for one in state.get("outputs", [])]
+            children = [self._caught(one) for one in state.get("outputs", [])]
         if kind in _LAYOUTS:
             return _box(children, _LAYOUTS[kind], self._columns(state))
         return _leaf(kind, state)
+
+    def _caught(self, output: Mapping[str, Any]) -> str:
+        """Return an output that an Output widget caught; of a widget, that widget."""
+        shown = output.get("data", {}).get(VIEW, {}).get("model_id", "")
+        return self.html(shown) if self.has(shown) else self._of_output(output)
 
     def _live(self, name: str, model: Mapping[str, Any], summary: str) -> str:
         """Keep an anywidget as it is, with its module under the hash of its text."""
@@ -139,8 +147,11 @@ class Boxes:
 def harmless(html: str) -> str:
     """Return HTML in which only elements, attributes and links that run nothing are left."""
     reader = _Harmless()
-    reader.feed(html)
-    reader.close()
+    try:
+        reader.feed(html)
+        reader.close()
+    except AssertionError:  # "<![x[": older versions of Python know no such section
+        return _text(html)
     return reader.result()
 
 

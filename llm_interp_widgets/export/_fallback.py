@@ -1,7 +1,7 @@
 """A view for readers without JavaScript: sentences and a plain table.
 
 Guarantees: every text is HTML-escaped, a lone surrogate becomes U+FFFD, and a state that is
-not a snapshot of ours gives a short note rather than an error.
+neither an explanation nor a collection of ours gives nothing rather than an error.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def unit_name(unit: str) -> str:
 
 
 def plain_text(state: Mapping[str, object]) -> str:
-    """Return HTML that says what a view's snapshot shows.
+    """Return HTML that says what a view's snapshot shows; empty where it has none.
 
     Args:
         state: Traits by name, as a view holds them.
@@ -51,7 +51,7 @@ def plain_text(state: Mapping[str, object]) -> str:
         return _texts(cast("wire.CollectionData", data))
     snapshot = state.get("snapshot")
     if not isinstance(snapshot, dict) or not snapshot.get("subject"):
-        return f"<p>{_html(say('This view needs JavaScript.'))}</p>"
+        return ""
     return _explanation(cast("wire.Snapshot", snapshot))
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from nbconvert.exporters.html import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
-from llm_interp_widgets.export._boxes import Boxes
+from llm_interp_widgets.export._boxes import VIEW, Boxes
 from llm_interp_widgets.export._payload import encode
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.page import document
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-_VIEW = "application/vnd.jupyter.widget-view+json"
 _STATE = "application/vnd.jupyter.widget-state+json"
 _LOST = "This widget was not saved with the notebook. Run its cell and save again."
 _UNTITLED = "Notebook"
@@ -94,7 +93,7 @@ class LiwHTMLExporter(HTMLExporter):
         boxes = Boxes(state, _plain)
         for cell in notebook.cells:
             for output in cell.get("outputs", []):
-                if _VIEW in output.get("data", {}):
+                if VIEW in output.get("data", {}):
                     output["data"] = _shown(output["data"], boxes)
         body, found = super().from_notebook_node(notebook, resources, **kw)
         name = found.get("metadata", {}).get("name") or say(_UNTITLED)
@@ -109,7 +108,7 @@ class LiwHTMLExporter(HTMLExporter):
 
 def _shown(data: Mapping[str, Any], boxes: Boxes) -> dict[str, str]:
     """Return an output that shows a widget as one that shows HTML."""
-    name = data[_VIEW].get("model_id", "")
+    name = data[VIEW].get("model_id", "")
     summary = _joined(data.get("text/html", ""))
     if boxes.has(name):
         return {"text/html": boxes.html(name, summary)}

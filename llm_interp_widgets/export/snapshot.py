@@ -62,6 +62,8 @@ _HIGHEST = "highest (layer.head)"
 _STACK = "{layers} layers × {heads} heads"
 _LOOKING = "{queries} × {keys} tokens"
 _INTERACTIVE = "Run the cell for the interactive view."
+ON_PAGE = "This view needs JavaScript."
+"""The last sentence where there is no cell to run."""
 
 _Z95 = 1.96
 _ROWS = 8
@@ -72,12 +74,13 @@ _ROOMS = (600, 300, 120, 40)  # characters of a prompt; the first that fits
 _SPECIAL = 1
 
 
-def snapshot(state: Mapping[str, object], bundle_name: str) -> str:
+def snapshot(state: Mapping[str, object], bundle_name: str, closing: str = _INTERACTIVE) -> str:
     """Return a view as a small piece of HTML without scripts.
 
     Args:
         state: Traits by name, as a view holds them.
         bundle_name: Of the view, e.g. ``"token_highlighter"``.
+        closing: Last sentence: what a reader can do to see the view itself.
 
     Example:
         >>> snapshot({}, "token_highlighter")
@@ -86,13 +89,16 @@ def snapshot(state: Mapping[str, object], bundle_name: str) -> str:
     for room in _ROOMS:
         html = ""
         with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            html = _body(state, bundle_name, room)  # a state of another version may lack something
+            html = _body(
+                state, bundle_name, room, closing
+            )  # a state of another version may lack something
         if html and len(html.encode()) <= LIMIT:
             return html
-    return f"<div>{paragraph(inert(say(_NOTHING)))}</div>"
+    nothing = _NOTHING if closing == _INTERACTIVE else closing
+    return f"<div>{paragraph(inert(say(nothing)))}</div>"
 
 
-def _body(state: Mapping[str, Any], bundle_name: str, room: int) -> str:
+def _body(state: Mapping[str, Any], bundle_name: str, room: int, closing: str) -> str:
     if bundle_name == "attention_browser":
         lines = _heads(state, room)
     elif bundle_name == "beeswarm":
@@ -101,7 +107,7 @@ def _body(state: Mapping[str, Any], bundle_name: str, room: int) -> str:
         lines = _compared(state, room)
     else:
         lines = _explained(state, room)
-    lines.append(paragraph(f"<small>{inert(say(_INTERACTIVE))}</small>"))
+    lines.append(paragraph(f"<small>{inert(say(closing))}</small>"))
     return f"<div>{''.join(lines)}</div>"
 
 

@@ -265,7 +265,8 @@ class AttentionRecord(Captured):
         cover = Cover(what)
         stacks: dict[str, AttentionRecord] = {}
         for name, one in {self.name: self, **self.stacks}.items():
-            keys, queries = cover.tokens(one.tokens), cover.tokens(one.queries)
+            keys = cover.tokens(one.tokens, of=one.prompt)
+            queries = cover.tokens(one.queries, of=one.prompt)
             prompt = cover.prompt(one.prompt)
             stacks[name] = replace(
                 one, tokens=keys, queries=queries, prompt=prompt, target=cover.text(one.target),

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from llm_interp_widgets.errors import JobError, ParameterError
+from llm_interp_widgets.errors import CancelledJobError, JobError, ParameterError
 from llm_interp_widgets.results.describe import quoted
 
 if TYPE_CHECKING:
@@ -88,21 +88,26 @@ class Cover:
             self._words.update({text[start:end], text[start:end].strip()} - {""})
         return _blocked(text, spans)
 
-    def tokens(self, tokens: Sequence[Token], *, answer: bool = False) -> tuple[Token, ...]:
-        """Return tokens whose texts are covered; what they say in a row counts.
+    def tokens(
+        self, tokens: Sequence[Token], *, of: str = "", answer: bool = False
+    ) -> tuple[Token, ...]:
+        """Return tokens whose texts are covered: what they say in a row counts, and their place.
 
         Args:
             tokens: In order.
+            of: The prompt that they are pieces of; they may leave out parts of it.
             answer: They are no part of the prompt: covered is what the prompt says, too.
         """
         shown = [i for i, token in enumerate(tokens) if not token.added]
         whole = "".join(tokens[i].text for i in shown)
-        covered = self.text(whole) if answer else self.prompt(whole)
+        covered, around = self.text(whole) if answer else self.prompt(whole), self.prompt(of)
         made, at, touched = list(tokens), 0, False
         for i in shown:
             token = tokens[i]
             text = covered[at : at + len(token.text)]
             at += len(token.text)
+            if of[token.start : token.end] == token.text:
+                text = _either(text, around[token.start : token.end])
             # Bytes of one character stand with the first of its tokens; the others are empty.
             touched = touched if not token.text else text != token.text
             if touched:
@@ -120,7 +125,7 @@ class Cover:
         prompt = self.prompt(told.prompt)
         changes: dict[str, Any] = {
             "prompt": prompt,
-            "inputs": self.tokens(told.inputs),
+            "inputs": self.tokens(told.inputs, of=told.prompt),
             "outputs": self.tokens(told.outputs, answer=True),
             "params": self.plain(told.params),
             "hidden": hidden(told.prompt, prompt, was=told.hidden),
@@ -183,6 +188,8 @@ class Cover:
         """Raise what is raised within as it is, unless it says what is covered."""
         try:
             yield
+        except CancelledJobError:  # says nothing of the text, and is no failure
+            raise
         except Exception as error:
             if (words := self.text(str(error))) == str(error):
                 raise
@@ -264,6 +271,11 @@ def _places(wanted: str | re.Pattern[str], text: str) -> Iterator[Span]:
     while at >= 0:
         yield at, at + len(wanted)
         at = text.find(wanted, at + 1)
+
+
+def _either(one: str, other: str) -> str:
+    """Return a text with the blocks of both."""
+    return "".join(BLOCK if BLOCK in pair else pair[0] for pair in zip(one, other, strict=True))
 
 
 def _blocked(text: str, spans: Iterable[Span]) -> str:

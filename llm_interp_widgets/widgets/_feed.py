@@ -68,8 +68,9 @@ class Feed:
     def covered(self, cover: Cover) -> wire.Snapshot:
         """Return the snapshot of this moment with text covered, for an export."""
         look = self.job.progress
+        about = cover.over(self.about)  # first: what the prompt says is covered in what follows
         merged = replace(look.merged, without=cover.plain(look.merged.without))
-        found = snapshot(cover.over(self.about), self.job.id, replace(look, merged=merged), 0)
+        found = snapshot(about, self.job.id, replace(look, merged=merged), 0)
         if (error := found["state"]["error"]) is not None:
             error["message"] = cover.text(error["message"])
         return found

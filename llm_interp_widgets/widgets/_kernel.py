@@ -62,10 +62,21 @@ def show(
 ) -> None:
     """Display data in an output of the cell that runs, or put it where ``place`` was shown."""
     ipython = sys.modules.get("IPython")
-    if ipython is not None:
-        ipython.display.publish_display_data(
-            data, metadata, transient={"display_id": place}, update=update
-        )
+    if ipython is None or (update and not _replaces()):
+        return
+    ipython.display.publish_display_data(
+        data, metadata, transient={"display_id": place}, update=update
+    )
+
+
+def _replaces() -> bool:
+    """Whether an output can be replaced: a terminal would print it once more."""
+    displaypub = sys.modules["IPython.core.displaypub"]
+    publisher = getattr(_shell(), "display_pub", None)
+    return getattr(type(publisher), "publish", None) not in (
+        None,
+        displaypub.DisplayPublisher.publish,
+    )
 
 
 def _as_sent(_data: object, subshell: str | None) -> str | None:

@@ -75,7 +75,7 @@ class Texts:
                 seen[tokens] = len(texts)
                 shown = tokens
                 for one in covers:
-                    shown, prompt = one.tokens(shown), one.prompt(prompt)
+                    shown, prompt = one.tokens(shown, of=prompt), one.prompt(prompt)
                 texts.append(_text(shown, prompt))
             return seen[tokens]
 

@@ -8,6 +8,8 @@ off the main thread; heads pinned to its shelf are read in Python.
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
@@ -206,15 +208,22 @@ class AttentionBrowser(PageWidget):
 
     def __repr__(self) -> str:
         """Return one line: what is shown, and which head is open."""
-        return f"<AttentionBrowser {self.head} of {self.record!r}>"
+        model = replace(self.record.model, name=self._name)
+        return f"<AttentionBrowser {self.head} of {replace(self.record, model=model)!r}>"
 
     @property
     def heading(self) -> str:
         """What is shown, as the title of a page."""
-        return say("Attention in {model}", model=self.record.model.name)
+        return say("Attention in {model}", model=self._name)
+
+    @property
+    def _name(self) -> str:
+        """The model's name as the view says it: covered, where that was asked for."""
+        return str(self.subject.get("title", ""))
 
     def _retell(self) -> None:
-        self.subject = dict(self._texts.subject(say(_CAUTION)))
+        with suppress(ResultError):  # the record was closed: what was said stays
+            self.subject = dict(self._texts.subject(say(_CAUTION)))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the overview is complete; return whether it is.

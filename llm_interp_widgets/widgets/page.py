@@ -259,6 +259,10 @@ def frozen(widgets: Sequence[PageWidget], redact: What | None) -> tuple[list[Vie
         ParameterError: What is to be covered is nowhere.
     """
     cover = None if redact is None else Cover(redact)
+    if cover is not None:
+        for widget in widgets:
+            widget._check_open("export")  # noqa: SLF001
+            widget._covered(cover)  # noqa: SLF001 - what its prompt says, another view may say
     views = [widget.view(cover) for widget in widgets]
     if cover is not None:
         cover.check()

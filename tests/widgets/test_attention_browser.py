@@ -517,6 +517,30 @@ def test_another_stack_is_entered_at_a_head_and_tokens_that_it_has(browse):
 
 
 @pytest.mark.filterwarnings("error")
+def test_another_language_reaches_all_views_though_a_record_was_closed(tiny_lm):
+    record = liw.attention(tiny_lm(), "The cat sat on the mat")
+    views = [liw.attend(record), liw.explain(tiny_lm(), "The cat", " a", "saliency")]
+    assert views[0].wait(60)
+    views[1].result(60)
+    record.close()
+    said = views[0].subject
+    try:
+        liw.language("zh")
+        assert views[0].subject == said
+        assert views[1].snapshot["subject"]["caution"].encode("ascii", "ignore") == b""
+    finally:
+        liw.language("en")
+
+
+def test_a_page_says_without_javascript_which_heads_stand_out(tiny_lm, tmp_path):
+    widget = liw.attend(tiny_lm(), "The cat sat because the cat was tired")
+    page = widget.to_html(tmp_path / "a.html").read_text()
+    said = page.split("<noscript>", 2)[2].split("</noscript>")[0]
+    assert "previous token" in said
+    assert "This view needs JavaScript." in said
+    assert "Run the cell" not in said
+
+
 def test_a_closed_record_is_refused_and_leaves_nothing(tiny_lm):
     record = liw.attention(tiny_lm("llama"), TEXT)
     record.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,6 +197,31 @@ def test_where_a_view_is_on_screen_it_says_when(queued, monkeypatch):
     assert not display.shown
     Front(w).say(type="rest")
     assert len(display.shown) == 1
+
+
+def test_a_terminal_is_not_told_twice(widget, monkeypatch):
+    import IPython
+    from IPython.core.displaypub import DisplayPublisher
+
+    class Notebook(DisplayPublisher):
+        def publish(self, *_, **__):
+            """Send it."""
+
+    shown = []
+
+    def publish(data, *_, update, **__):
+        shown.append((shell.display_pub, update))
+
+    monkeypatch.setattr(IPython.display, "publish_display_data", publish)
+    shell = SimpleNamespace()
+    monkeypatch.setattr(_kernel, "_shell", lambda: shell)
+    for publisher in (DisplayPublisher(), Notebook()):
+        shell.display_pub = publisher
+        widget._ipython_display_()
+        widget._summed_up = "while it ran"
+        widget._sum_up()
+    terminal, notebook = shown[0][0], shown[-1][0]
+    assert shown == [(terminal, False), (notebook, False), (notebook, True)]
 
 
 def test_a_closed_widget_is_still_summed_up(widget, monkeypatch):
