@@ -245,7 +245,7 @@ def test_a_restarted_kernel_is_said_to_be_gone_and_nothing_shown_is_lost(lab):
     lab.output(f"{TOKENS}[aria-selected=true]").wait_for()
 
 
-RELOADS = int(os.environ.get("RELOADS", "4"))
+RELOADS = int(os.environ.get("RELOADS", "2"))
 
 
 def test_any_number_of_reloads_in_the_middle_lose_nothing(lab):
