@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.text.tokens import Token
 
+MINUS = "\N{MINUS SIGN}"
 csv.field_size_limit(1 << 24)
 SVG = {
     f"{{http://www.w3.org/2000/svg}}{name}"
@@ -98,7 +99,7 @@ def _running_text(a: Attribution) -> list[Slot]:
         Slot(
             "token's sentence", tokens, [first, f", {way} {heading_of(a)}"], "aria-label", "edges"
         ),
-        Slot("role", ".liw-role", ["system", role]),
+        Slot("role", ".liw-turn .liw-role", ["system", role]),
         Slot("role's turn", ".liw-turn", ["system turn", f"{role} turn"], "aria-label"),
     ]
 
@@ -123,7 +124,8 @@ def _waterfall(a: Attribution, state: dict) -> list[Slot]:
 
 def _force(a: Attribution, state: dict) -> list[Slot]:
     way = "raises" if a.scores[0, 1] > 0 else "lowers"
-    edges = [f"“{spoken(a.inputs[1].text)}”, second token, ", f", {way} {heading_of(a)}"]
+    score = "+" if a.scores[0, 1] > 0 else MINUS
+    edges = [f"{visible(a.inputs[1].text)} {score}", f", second token, {way} {heading_of(a)}"]
     return [
         *_frame(a, state),
         Slot("unit", ".liw-force-unit bdi", [heading_of(a)]),
