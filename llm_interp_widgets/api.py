@@ -86,7 +86,7 @@ def attend(
             answer by default.
         beside: Another text, or its record, to compare heads on both.
         row: Which row of a batch of several.
-        redact: What of the texts the view, its notebook and its pages never hold; see
+        redact: What of the texts the view, its outputs and its pages never hold; see
             ``Attribution.redacted``.
         **traits: Initial traits of the view: ``head=(layer, head)``, or (-1, -1) with ``how=``
             ``"mean"``, ``"max"``, ``"rollout"``, ``"value"`` or ``"gradient"`` for all together;
@@ -314,8 +314,8 @@ def explain(
     Takes the arguments of ``attribute`` and raises the same errors for bad input; what goes
     wrong later is shown in the widget and raised by ``result()``.
 
-    With ``redact`` the model reads the whole text, and the view, its result, its notebook and its
-    pages never hold what is covered; see ``Attribution.redacted``.
+    With ``redact`` the model reads the whole text, and the view, its result, its outputs and its
+    pages never hold what is covered; see ``Attribution.redacted``. A cell's source is not covered.
 
     Example:
         >>> w = explain(lm, "The capital of France is", " Paris")  # doctest: +SKIP

@@ -2,7 +2,8 @@
  * Light or dark, as the host shows itself.
  *
  * JupyterLab, Notebook 7, Voila and VS Code say so on the body, Colab on the document; elsewhere
- * the first opaque background around the widget decides, and last the system's preference.
+ * the first opaque background around the widget decides, and last the system's preference, where
+ * the page follows it: one that says nothing of colour schemes is white, whatever the system likes.
  */
 
 import { luminance, type Theme } from "./colour";
@@ -19,7 +20,7 @@ export function themeOf(element: Element): Theme {
   if (code !== undefined) return code.includes("light") ? "light" : "dark";
   const colab = documentElement.getAttribute("theme");
   if (colab === "light" || colab === "dark") return colab;
-  return backdrop(element) ?? preferred();
+  return backdrop(element) ?? canvas(documentElement);
 }
 
 /** Calls back at once and whenever the host's theme may have changed. */
@@ -43,7 +44,10 @@ export function watchTheme(element: Element, apply: (theme: Theme) => void): Cle
   };
 }
 
-function preferred(): Theme {
+function canvas(root: Element): Theme {
+  const scheme = getComputedStyle(root).colorScheme;
+  if (!scheme.includes("dark")) return "light";
+  if (!scheme.includes("light")) return "dark";
   return window.matchMedia?.(DARK_QUERY).matches ? "dark" : "light";
 }
 

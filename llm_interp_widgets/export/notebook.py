@@ -44,6 +44,7 @@ main :is(h1, h2, h3, h4) { margin: 1.2em 0 .4em; border: 0; padding: 0; color: i
 main h1 { font-size: 28px; font-weight: 600; line-height: 1.25; }
 main :is(.input_area, .output_area) { margin: 8px 0; }
 main pre { font: 13px/1.5 ui-monospace, Menlo, Consolas, monospace; }
+main .input_area .highlight { background: none; }
 .input_area { background: light-dark(#f6f7f8, #1d1f24); border-radius: 6px; padding: 2px 12px; }
 main img { max-width: 100%; height: auto; }
 .output_area { overflow-x: auto; }

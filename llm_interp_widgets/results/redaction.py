@@ -249,7 +249,7 @@ def hidden(old: str, new: str, was: str = "") -> str:
 
 
 _ACCEPTED = (
-    "Pass True for the whole text, a text, a compiled pattern (re.compile(…)), or a list of texts "
+    "Pass True for the whole prompt, a text, a compiled pattern (re.compile(…)), or a list of texts "
     "and patterns."
 )
 
