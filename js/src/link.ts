@@ -93,6 +93,7 @@ export class Link {
     // The host marks its views after it told us.
     setTimeout(() => {
       if ([...this.#views].some((view) => view.closest(GONE))) this.#set("gone");
+      else if (this.hearing === "gone") this.#set("well"); // a connection that was lost is back
     });
   };
 

@@ -156,6 +156,9 @@ describe("the kernel's hearing", () => {
     model.emit("comm_live_update");
     await vi.waitFor(() => expect(connection.hearing).toBe("gone"));
     expect(connection.live).toBe(false);
+    view.className = "";
+    model.emit("comm_live_update");
+    await vi.waitFor(() => expect(connection.live).toBe(true));
 
     const other = new KernelModel(traits());
     const second = connect(other, TRAITS).connection;

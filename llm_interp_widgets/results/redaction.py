@@ -249,8 +249,8 @@ def hidden(old: str, new: str, was: str = "") -> str:
 
 
 _ACCEPTED = (
-    "Pass True for the whole prompt, a text, a compiled pattern (re.compile(…)), or a list of texts "
-    "and patterns."
+    "Pass True for the whole prompt, a text, a compiled pattern (re.compile(…)), or a list of "
+    "texts and patterns."
 )
 
 

@@ -69,8 +69,14 @@ def language(code: str | None = None) -> str:
     if code not in known:
         raise ParameterError(f"There is no language {code!r}. {nearest(str(code), known)}")
     _SPOKEN.code, _SPOKEN.translations = code, catalogue(code)
+    failures = []
     for listener in list(_SPOKEN.listeners):
-        listener.retell()
+        try:
+            listener.retell()
+        except Exception as error:  # noqa: BLE001 - the other views are told first
+            failures.append(error)
+    if failures:
+        raise failures[0]
     return code
 
 
