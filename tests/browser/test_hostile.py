@@ -70,15 +70,15 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
     """The counts of all tests; printed after the last one."""
     found = Tally()
     yield found
-    terminal = request.config.pluginmanager.getplugin("terminalreporter")
     kinds = {(name, slot) for _, name, slot in found.slots}
-    terminal.write_line(
-        f"\nhostile texts: {len(CORPUS)} strings, {len(kinds)} slots of "
-        f"{len({name for name, _ in kinds})} widgets, "
-        f"{', '.join(f'{count:,} exact in the {host}' for host, count in found.trips.items())}; "
-        f"{found.fired} handlers fired; nothing kept the page busy for longer than "
-        f"{found.longest / 1000:.1f} s"
-    )
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(
+            f"\nhostile texts: {len(CORPUS)} strings, {len(kinds)} slots of "
+            f"{len({name for name, _ in kinds})} widgets, "
+            f"{', '.join(f'{n:,} exact in the {host}' for host, n in found.trips.items())}; "
+            f"{found.fired} handlers fired; nothing kept a page busy for longer than "
+            f"{found.longest / 1000:.1f} s"
+        )
 
 
 @pytest.fixture
