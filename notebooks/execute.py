@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
+from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -37,10 +38,12 @@ def execute(name: str) -> None:
     """Run ``notebooks/<name>.ipynb``; write, then report, what came of it."""
     started = time.time()
     notebook = nbformat.read(HERE / f"{name}.ipynb", as_version=4)
+    # Kernels that start at the same moment may be given the same ports; sockets of files are safe.
+    transport = "ipc" if os.name == "posix" else "tcp"
     client = NotebookClient(
         notebook,
+        km=AsyncKernelManager(kernel_name="python3", transport=transport),
         timeout=CELL_SECONDS,
-        kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(BUILD)}},
     )
