@@ -14,6 +14,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -34,23 +35,29 @@ def printed(notebook: nbformat.NotebookNode) -> str:
     return "".join(output.text for output in outputs if output.get("name") == "stdout")
 
 
+def _kernel(folder: str) -> AsyncKernelManager:
+    """Return a kernel to be: those that start at one moment may be given the same ports."""
+    if os.name != "posix":
+        return AsyncKernelManager(kernel_name="python3")
+    return AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
+
+
 def execute(name: str) -> None:
     """Run ``notebooks/<name>.ipynb``; write, then report, what came of it."""
     started = time.time()
     notebook = nbformat.read(HERE / f"{name}.ipynb", as_version=4)
-    # Kernels that start at the same moment may be given the same ports; sockets of files are safe.
-    transport = "ipc" if os.name == "posix" else "tcp"
-    client = NotebookClient(
-        notebook,
-        km=AsyncKernelManager(kernel_name="python3", transport=transport),
-        timeout=CELL_SECONDS,
-        extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(BUILD)}},
-    )
-    try:
-        client.execute()
-    finally:
-        nbformat.write(notebook, BUILD / f"{name}.ipynb")
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(
+            notebook,
+            km=_kernel(folder),
+            timeout=CELL_SECONDS,
+            extra_arguments=["--log-level=ERROR"],
+            resources={"metadata": {"path": str(BUILD)}},
+        )
+        try:
+            client.execute()
+        finally:
+            nbformat.write(notebook, BUILD / f"{name}.ipynb")
     for line in printed(notebook).splitlines():
         print(f"  {line}")
     print(f"\n{name}: {time.time() - started:.0f} s")
