@@ -17,6 +17,7 @@ from llm_interp_widgets import words
 from llm_interp_widgets.errors import ParameterError
 from llm_interp_widgets.export import heads
 from llm_interp_widgets.export.bundles import templates
+from llm_interp_widgets.export.snapshot import _INTERACTIVE, _NOTHING, ON_PAGE
 from llm_interp_widgets.methods import METHODS
 from llm_interp_widgets.models import components
 from llm_interp_widgets.results import describe
@@ -88,6 +89,7 @@ def of_python():
     found.update(card.title for card in cards)
     found.update(card.caution for card in cards if card.caution)
     found.update(describe.UNIT_NAMES.values(), _texts._TITLES.values())
+    found |= {ON_PAGE, _INTERACTIVE, _NOTHING}
     found |= {heads._PINNED_OUT, heads._LARGEST_OUT, components._NOTE, attention_browser._CAUTION}
     found |= {"SHAP", "LIME", "Slopes of a simpler model: with a low R² they say little."}
     return found | set(facts_of_many())
