@@ -134,6 +134,7 @@ def assert_accessible(page, axe):
         assert axe(page, "html") == [], scheme
         assert page.evaluate(CONTRAST) > 5, "contrast was not looked at"
     page.emulate_media(color_scheme="light", forced_colors="active")
+    page.locator(".liw[data-theme=light]").wait_for()
     assert axe(page, "html") == [], "forced colours"
 
 
