@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     )
     from llm_interp_widgets.methods.base import MethodTable
     from llm_interp_widgets.models.record import AttentionRecord
-    from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+    from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.interactions import Interactions
+    from llm_interp_widgets.results.result import ModelInfo
     from llm_interp_widgets.targets import (
         Contrast,
         Generate,
@@ -73,8 +74,9 @@ _HOMES = {
         "wrap",
     ),
     "models.record": ("AttentionRecord",),
-    "results.attribution": ("Attribution", "ModelInfo"),
+    "results.attribution": ("Attribution",),
     "results.interactions": ("Interactions",),
+    "results.result": ("ModelInfo",),
     "targets": ("Contrast", "Generate", "LogProb", "Logit", "Masked", "Prob", "Similarity"),
     "text.tokens": ("Token",),
     "widgets.attention_browser": ("AttentionBrowser",),

@@ -22,9 +22,10 @@ from hostile import CORPUS, well_formed
 import llm_interp_widgets as liw
 from llm_interp_widgets import wire
 from llm_interp_widgets.jobs import run_here
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.collection import Collection
 from llm_interp_widgets.results.neighbourhood import Neighbourhood
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 from llm_interp_widgets.widgets._feed import snapshot
 from llm_interp_widgets.widgets.base import finished

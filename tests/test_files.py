@@ -20,11 +20,12 @@ import llm_interp_widgets as liw
 from llm_interp_widgets.errors import ParameterError, ResultError
 from llm_interp_widgets.export._fallback import plain_text
 from llm_interp_widgets.jobs import Progress
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.collection import Collection
 from llm_interp_widgets.results.interactions import Interactions
 from llm_interp_widgets.results.neighbourhood import Neighbourhood
 from llm_interp_widgets.results.partial import Merged
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 from llm_interp_widgets.widgets import beeswarm, lime_view
 from llm_interp_widgets.widgets._feed import snapshot

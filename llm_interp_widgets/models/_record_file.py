@@ -18,7 +18,7 @@ from llm_interp_widgets.results._file import read, write
 from llm_interp_widgets.results._saved import model
 from llm_interp_widgets.results._schema import TOKEN, Wrong, checked, listed, taken, text
 from llm_interp_widgets.results.attention import SCORES
-from llm_interp_widgets.results.attribution import ModelInfo
+from llm_interp_widgets.results.result import ModelInfo
 
 if TYPE_CHECKING:
     import os

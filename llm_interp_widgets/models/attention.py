@@ -33,7 +33,7 @@ from llm_interp_widgets.models.language_model import Inputs, Readout, longest
 from llm_interp_widgets.models.masks import Mask
 from llm_interp_widgets.models.memory import fitting, free_bytes, record_bytes
 from llm_interp_widgets.models.visits import untouched
-from llm_interp_widgets.results.attribution import ModelInfo
+from llm_interp_widgets.results.result import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

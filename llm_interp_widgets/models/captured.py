@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models.sweep import Pooling
     from llm_interp_widgets.models.tally import Repeat
     from llm_interp_widgets.models.together import Of
-    from llm_interp_widgets.results.attribution import ModelInfo
+    from llm_interp_widgets.results.result import ModelInfo
     from llm_interp_widgets.text.tokens import Token
 
 

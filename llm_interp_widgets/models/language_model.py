@@ -29,7 +29,7 @@ from llm_interp_widgets.models.memory import fitting, record_bytes
 from llm_interp_widgets.models.passes import decoder_start, read
 from llm_interp_widgets.models.tokenize import encode, pair_of
 from llm_interp_widgets.models.visits import untouched
-from llm_interp_widgets.results.attribution import ModelInfo
+from llm_interp_widgets.results.result import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

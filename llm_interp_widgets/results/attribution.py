@@ -8,70 +8,39 @@ or shap.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from llm_interp_widgets.errors import ResultError, optional
-from llm_interp_widgets.results import _file, _saved, _schema, interop
+from llm_interp_widgets.results import _saved, _schema, interop
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.grouping import grouped
 from llm_interp_widgets.results.neighbourhood import ARRAYS as _SEEN
 from llm_interp_widgets.results.neighbourhood import Neighbourhood
 from llm_interp_widgets.results.partial import Partial
-from llm_interp_widgets.results.redaction import over
+from llm_interp_widgets.results.result import ModelInfo, Result
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     import shap
     from jaxtyping import Float32, Float64
     from numpy import ndarray
 
-    from llm_interp_widgets.results.redaction import What
+    from llm_interp_widgets.results.result import Unit
     from llm_interp_widgets.text.features import Granularity
-    from llm_interp_widgets.text.tokens import Token
 
-Unit = Literal["logit", "log_prob", "prob", "cosine", "value"]
 Verdict = Literal["exact", "converged", "still moving", "did not converge", "unknown"]
 
-_KIND = "attribution"
-_ARRAYS = {
-    "scores": "f4",
-    "base_values": "f8",
-    "output_values": "f8",
-    "completeness_gap": "f8",
-    "standard_error": "f4",
-    "spread": "f4",
-    "fit": "f8",
-}
 _OPTIONAL = ("standard_error", "spread", "fit")
 _ERRORS = ("standard_error", "spread")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """Which model was explained.
-
-    Attributes:
-        name: Hub id, or the name of the folder, file or class.
-        revision: Hub revision, if one was asked for.
-        dtype: Floating-point type of the weights, e.g. ``"float32"``.
-        device: Where it ran, e.g. ``"cpu"``.
-    """
-
-    name: str
-    revision: str | None
-    dtype: str
-    device: str
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Attribution:
+class Attribution(Result):
     r"""How much each input pushed each output. Position, never token text, is the key.
 
     Attributes:
@@ -115,11 +84,19 @@ class Attribution:
         hidden: How much of the text is covered, in words; see ``redacted``.
     """
 
+    _kind: ClassVar[str] = "attribution"
+    _arrays: ClassVar[Mapping[str, str]] = {
+        "scores": "f4",
+        "base_values": "f8",
+        "output_values": "f8",
+        "completeness_gap": "f8",
+        "standard_error": "f4",
+        "spread": "f4",
+        "fit": "f8",
+    }
+    _nested: ClassVar[Mapping[str, Sequence[str]]] = {"neighbourhood": tuple(_SEEN)}
+
     scores: Float32[ndarray, "output input"]
-    inputs: tuple[Token, ...]
-    outputs: tuple[Token, ...]
-    base_values: Float64[ndarray, " output"]
-    output_values: Float64[ndarray, " output"]
     completeness_gap: Float64[ndarray, " output"]
     standard_error: Float32[ndarray, "output input"] | None = None
     spread: Float32[ndarray, "output input"] | None = None
@@ -132,21 +109,10 @@ class Attribution:
     method: str
     title: str = ""
     caution: str = ""
-    off: str = ""
-    note: str = ""
     without: tuple[str, ...] = ()
-    params: Mapping[str, Any] = field(default_factory=dict)
-    granularity: str = "token"
-    target: str
-    unit: Unit
-    prompt: str
-    model: ModelInfo
     seed: int
-    seconds: float
-    evaluations: int
     cancelled: bool = False
     preview: bool = False
-    hidden: str = ""
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only.
@@ -155,7 +121,7 @@ class Attribution:
             ResultError: The arrays do not fit the tokens.
         """
         wide, tall = (len(self.outputs), len(self.inputs)), (len(self.outputs),)
-        for name in _ARRAYS:
+        for name in self._arrays:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
                 continue
@@ -351,60 +317,16 @@ class Attribution:
                 rows.append(row)
         return pd.DataFrame(rows)
 
-    def redacted(self, what: What) -> Attribution:
-        """Return the same with text covered: in the prompt, and wherever else it is said.
-
-        Each character becomes one block, so that nothing moves; numbers stay. How long a text is
-        can still be seen, and whoever has the model may guess from scores.
-
-        Args:
-            what: ``True`` for every character of the prompt but blanks; or a text, a compiled
-                pattern, or a list of these, each of which must be found.
-
-        Raises:
-            ParameterError: It is something else, or found nowhere.
-        """
-        return over(self, what)
-
-    def save(self, path: str | os.PathLike[str], *, redact: What | None = None) -> Path:
-        """Write everything to one file, atomically.
-
-        Args:
-            path: Where to; an existing file is replaced, ``~`` is the home folder.
-            redact: What is covered first; see ``redacted``.
-
-        Raises:
-            ResultError: The file cannot be written.
-            ParameterError: What is to be covered is nowhere.
-        """
-        saved = self if redact is None else over(self, redact)
-        return _file.write(path, saved, _KIND, tuple(_ARRAYS), {"neighbourhood": tuple(_SEEN)})
-
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Attribution:
-        """Open a saved attribution, whoever made it; needs neither torch nor the model.
-
-        Args:
-            path: Of the file.
-            limit: Bytes that it may unpack to; by default 256 MiB and 50 times its own size.
-
-        Raises:
-            ResultError: The file is missing, damaged, too large, too new, or something else.
-            ParameterError: The limit is no positive whole number.
-        """
-        return _file.read(path, _KIND, _opened, limit)
-
-
-def _opened(said: dict[str, Any], arrays: dict[str, ndarray]) -> Attribution:
-    """Make a result of a file that anyone may have written."""
-    found = _saved.result(Attribution, ModelInfo, said, _saved.ATTRIBUTION)
-    if len(found.get("without", ())) > len(found["outputs"]):
-        raise _schema.Wrong("it says more of outputs than there are")
-    names = {name: f"neighbourhood.{name}" for name in _SEEN}
-    seen = {name: arrays.pop(at) for name, at in names.items() if at in arrays}
-    if seen:
-        found["neighbourhood"] = Neighbourhood(**_schema.taken(seen, _SEEN))
-    return Attribution(**(found | _schema.taken(arrays, _ARRAYS, _OPTIONAL)))
+    def _opened(cls, said: dict[str, Any], arrays: dict[str, ndarray]) -> Self:
+        found = _saved.result(cls, ModelInfo, said, _saved.ATTRIBUTION)
+        if len(found.get("without", ())) > len(found["outputs"]):
+            raise _schema.Wrong("it says more of outputs than there are")
+        names = {name: f"neighbourhood.{name}" for name in _SEEN}
+        seen = {name: arrays.pop(at) for name, at in names.items() if at in arrays}
+        if seen:
+            found["neighbourhood"] = Neighbourhood(**_schema.taken(seen, _SEEN))
+        return cls(**(found | _schema.taken(arrays, cls._arrays, _OPTIONAL)))
 
 
 def _imported(model: str) -> dict[str, Any]:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
     from numpy import ndarray
 
-    from llm_interp_widgets.results.attribution import ModelInfo, Unit, Verdict
+    from llm_interp_widgets.results.attribution import Verdict
     from llm_interp_widgets.results.partial import Merged
+    from llm_interp_widgets.results.result import ModelInfo, Unit
     from llm_interp_widgets.text.tokens import Token
 
 Level = Literal["plain", "warn", "bad"]

@@ -6,36 +6,26 @@ be saved to one file (see ``_file``) and opened again on a machine without torch
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError, ResultError, optional
-from llm_interp_widgets.results import _file, _saved, _schema
-from llm_interp_widgets.results.attribution import ModelInfo
-from llm_interp_widgets.results.redaction import over
+from llm_interp_widgets.results import _saved, _schema
+from llm_interp_widgets.results.result import ModelInfo, Result
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
-    from pathlib import Path
 
     import pandas as pd
     from jaxtyping import Float32, Float64
     from numpy import ndarray
 
-    from llm_interp_widgets.results.attribution import Unit
-    from llm_interp_widgets.results.redaction import What
-    from llm_interp_widgets.text.tokens import Token
-
-_KIND = "interaction matrix"
-_ARRAYS = {"values": "f4", "base_values": "f8", "output_values": "f8", "completeness_gap": "f8"}
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Interactions:
+class Interactions(Result):
     """What pairs of inputs do together to each output, exactly. Position is the key.
 
     Attributes:
@@ -62,24 +52,14 @@ class Interactions:
         hidden: How much of the text is covered, in words; see ``redacted``.
     """
 
+    _kind: ClassVar[str] = "interaction matrix"
+    _arrays: ClassVar[Mapping[str, str]] = {
+        "values": "f4", "base_values": "f8", "output_values": "f8", "completeness_gap": "f8",
+    }  # fmt: skip
+
     values: Float32[ndarray, "output input input"]
-    inputs: tuple[Token, ...]
-    outputs: tuple[Token, ...]
-    base_values: Float64[ndarray, " output"]
-    output_values: Float64[ndarray, " output"]
     completeness_gap: Float64[ndarray, " output"] | None
     index: str
-    off: str = ""
-    note: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    granularity: str = "token"
-    target: str
-    unit: Unit
-    prompt: str
-    model: ModelInfo
-    seconds: float
-    evaluations: int
-    hidden: str = ""
 
     def __post_init__(self) -> None:
         """Check the shapes and make the arrays read-only.
@@ -88,7 +68,7 @@ class Interactions:
             ResultError: The arrays do not fit the tokens, or a matrix is not symmetric.
         """
         outputs, inputs = len(self.outputs), len(self.inputs)
-        for name in _ARRAYS:
+        for name in self._arrays:
             value = getattr(self, name)
             if value is None and name == "completeness_gap":
                 continue
@@ -160,60 +140,16 @@ class Interactions:
         ]
         return pd.DataFrame(rows)
 
-    def redacted(self, what: What) -> Interactions:
-        """Return the same with text covered: in the prompt, and wherever else it is said.
-
-        Each character becomes one block, so that nothing moves; numbers stay. How long a text is
-        can still be seen, and whoever has the model may guess from scores.
-
-        Args:
-            what: ``True`` for every character of the prompt but blanks; or a text, a compiled
-                pattern, or a list of these, each of which must be found.
-
-        Raises:
-            ParameterError: It is something else, or found nowhere.
-        """
-        return over(self, what)
-
-    def save(self, path: str | os.PathLike[str], *, redact: What | None = None) -> Path:
-        """Write everything to one file, atomically.
-
-        Args:
-            path: Where to; an existing file is replaced, ``~`` is the home folder.
-            redact: What is covered first; see ``redacted``.
-
-        Raises:
-            ResultError: The file cannot be written.
-            ParameterError: What is to be covered is nowhere.
-        """
-        saved = self if redact is None else over(self, redact)
-        return _file.write(path, saved, _KIND, tuple(_ARRAYS))
-
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Interactions:
-        """Open saved interactions, whoever made them; needs neither torch nor the model.
-
-        Args:
-            path: Of the file.
-            limit: Bytes that it may unpack to; by default 256 MiB and 50 times its own size.
-
-        Raises:
-            ResultError: The file is missing, damaged, too large, too new, or something else.
-            ParameterError: The limit is no positive whole number.
-        """
-        return _file.read(path, _KIND, _opened, limit)
+    def _opened(cls, said: dict[str, Any], arrays: dict[str, ndarray]) -> Self:
+        found = _saved.result(cls, ModelInfo, said, _saved.INTERACTIONS)
+        found |= {"completeness_gap": None}
+        return cls(**(found | _schema.taken(arrays, cls._arrays, ("completeness_gap",))))
 
     def _pairs(self) -> list[tuple[int, int]]:
         """Return (i, j) with i ≤ j of what can be switched off."""
         features = [i for i, token in enumerate(self.inputs) if not token.special]
         return [(i, j) for i in features for j in features if i <= j]
-
-
-def _opened(said: dict[str, Any], arrays: dict[str, ndarray]) -> Interactions:
-    """Make a result of a file that anyone may have written."""
-    found = _saved.result(Interactions, ModelInfo, said, _saved.INTERACTIONS)
-    found |= {"completeness_gap": None}
-    return Interactions(**(found | _schema.taken(arrays, _ARRAYS, ("completeness_gap",))))
 
 
 def completeness_gap(

@@ -25,10 +25,9 @@ from llm_interp_widgets.results.describe import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.collection import Collection
     from llm_interp_widgets.results.describe import About, Level
-    from llm_interp_widgets.results.interactions import Interactions
+    from llm_interp_widgets.results.result import Result
     from llm_interp_widgets.text.tokens import Token
 
 What: TypeAlias = "Literal[True] | str | re.Pattern[str] | Sequence[str | re.Pattern[str]]"
@@ -39,7 +38,7 @@ _VISIBLE = re.compile(r"\S+")
 _TELLING = 4  # letters of a word of the prompt that is covered within longer words, too
 
 
-T = TypeVar("T", bound="About | Attribution | Interactions")
+T = TypeVar("T", bound="About | Result")
 
 
 class Cover:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from llm_interp_widgets.models.language_model import LanguageModel, Readout
-    from llm_interp_widgets.results.attribution import Unit
+    from llm_interp_widgets.results.result import Unit
     from llm_interp_widgets.text.tokens import Prompt
 
 Named = str | int

@@ -17,7 +17,7 @@ from llm_interp_widgets.targets.kinds import Contrast, Generate, Logit, LogProb,
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from llm_interp_widgets.results.attribution import Unit
+    from llm_interp_widgets.results.result import Unit
     from llm_interp_widgets.targets.kinds import CustomTarget, Named, Reading, Several
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from llm_interp_widgets.results.attribution import Unit
+    from llm_interp_widgets.results.result import Unit
     from llm_interp_widgets.targets.kinds import CustomTarget, Named, Reading, Several
 
 

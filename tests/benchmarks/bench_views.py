@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import llm_interp_widgets as liw
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 
 MOVES = 150

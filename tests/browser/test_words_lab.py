@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.neighbourhood import Neighbourhood
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 
 WORDS = "the plot is dull but both actors are wonderful in it".split()

@@ -77,7 +77,8 @@ def wheel(folder: Path) -> Path:
 
 def saved(folder: Path) -> Path:
     """Write a result as another machine would have."""
-    from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+    from llm_interp_widgets.results.attribution import Attribution
+    from llm_interp_widgets.results.result import ModelInfo
     from llm_interp_widgets.text.tokens import Token
 
     texts = ["The", " capital", " of", " France", " is"]

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from llm_interp_widgets.errors import ParameterError, ResultError
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.collection import Collection
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 
 GOLDEN = Path(__file__).resolve().parent / "golden_collection.json"

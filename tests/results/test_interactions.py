@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from llm_interp_widgets.errors import ParameterError, ResultError
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.interactions import Interactions, completeness_gap
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 
 INPUTS = (

@@ -13,8 +13,9 @@ import pytest
 
 from llm_interp_widgets.errors import ResultError
 from llm_interp_widgets.results import describe
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.partial import Merged, Partial
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 
 INPUTS = (
