@@ -11,6 +11,8 @@ Guarantees, for every job that is followed here:
 And for every comm: what a view says is heard while a cell runs, where the front end sends it to
 a subshell (JupyterLab 4.4, Notebook 7.4 and newer do).
 
+And for every output that holds a view: the view is told of it, so that its summary can be replaced.
+
 Outside a kernel all of it does nothing.
 """
 
@@ -20,6 +22,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from llm_interp_widgets import jobs
@@ -27,9 +30,14 @@ from llm_interp_widgets import jobs
 if TYPE_CHECKING:
     from types import FrameType
 
+    from llm_interp_widgets.widgets.page import PageWidget
+
 _VOILA = "VOILA_KERNEL_ID"  # Voila sets it in its kernels, before the first cell
 _RETRY = 0.05  # seconds until we look again whether the cell has ended
+_VIEW = "application/vnd.jupyter.widget-view+json"
 _followed: set[int] = set()
+_views: weakref.WeakValueDictionary[str, PageWidget] = weakref.WeakValueDictionary()
+_this_thread = threading.local()
 
 
 def follow() -> None:
@@ -57,25 +65,47 @@ def hear_always(comm: Any) -> None:  # noqa: ANN401 - comms are not typed
         comm._reply_subshell_for = _as_sent  # noqa: SLF001 - there is no public way
 
 
+def is_result() -> bool:
+    """Whether what is being formatted is the result of a cell, and not an argument of display."""
+    return getattr(getattr(_shell(), "displayhook", None), "msg", None) is not None
+
+
+def watch(view: PageWidget) -> None:
+    """Tell a view which outputs hold it, by display id; those without an id get one."""
+    register = getattr(getattr(_shell(), "display_pub", None), "register_hook", None)
+    if register is None:
+        return
+    _views[view.model_id] = view
+    if not getattr(_this_thread, "watches", False):  # hooks are a thread's own
+        _this_thread.watches = True
+        register(_place)
+
+
+def _place(message: dict[str, Any]) -> dict[str, Any]:
+    """See a message that displays something on its way out."""
+    content = message["content"]
+    shown = content.get("data", {}).get(_VIEW)
+    view = _views.get(str(shown.get("model_id"))) if isinstance(shown, dict) else None
+    place = content.get("transient", {}).get("display_id", view and view.model_id)
+    if place is None:
+        return message
+    for other in list(_views.values()):
+        other.not_shown_at(place)
+    if view is not None:
+        content["transient"] = {**content.get("transient", {}), "display_id": place}
+        view.shown_at(place, content["data"].get("text/html", ""))
+    return message
+
+
 def show(
     data: dict[str, Any], metadata: dict[str, Any], place: str, *, update: bool = False
 ) -> None:
     """Display data in an output of the cell that runs, or put it where ``place`` was shown."""
     ipython = sys.modules.get("IPython")
-    if ipython is None or (update and not _replaces()):
+    if ipython is None:
         return
     ipython.display.publish_display_data(
         data, metadata, transient={"display_id": place}, update=update
-    )
-
-
-def _replaces() -> bool:
-    """Whether an output can be replaced: a terminal would print it once more."""
-    displaypub = sys.modules["IPython.core.displaypub"]
-    publisher = getattr(_shell(), "display_pub", None)
-    return getattr(type(publisher), "publish", None) not in (
-        None,
-        displaypub.DisplayPublisher.publish,
     )
 
 

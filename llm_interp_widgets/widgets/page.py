@@ -66,7 +66,8 @@ class PageWidget(anywidget.AnyWidget):
         self._closed = False
         self._as_text = False  # buffers, for a host that loses them
         self._viewed = False  # by a browser
-        self._summed_up = ""  # as displayed, if it was
+        self._places: set[str] = set()  # outputs that hold it, by display id
+        self._summed_up = ""  # as they say it
         self._own_layout = "layout" not in traits
         super().__init__(words=self._translated(), **traits)
         _kernel.hear_always(self.comm)
@@ -79,29 +80,44 @@ class PageWidget(anywidget.AnyWidget):
         return f"<{type(self).__name__}: {heading}>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ANN401
+        if self._closed:
+            return {"text/plain": repr(self), "text/html": self._summary()}, {}
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
         return {**data, "text/html": self._summary()}, metadata
 
     def _ipython_display_(self) -> None:
-        if self._closed:
-            data: dict[str, Any] = {"text/plain": repr(self), "text/html": self._summary()}
-            _kernel.show(data, {}, f"{id(self)}")
-            return
-        data, metadata = self._repr_mimebundle_()
-        self._summed_up = data["text/html"]
-        _kernel.show(data, metadata, self.model_id)
+        """Display the result of a cell, which IPython would give no place to be replaced at.
+
+        Raises:
+            NotImplementedError: This is no result: IPython shall go its way, which is watched.
+        """
+        if not self._closed:
+            _kernel.watch(self)
+        if self._closed or not _kernel.is_result():
+            raise NotImplementedError
+        _kernel.show(*self._repr_mimebundle_(), self.model_id)
+
+    def shown_at(self, place: str, summary: str) -> None:
+        """Take note of an output that holds this view."""
+        self._places.add(place)
+        self._summed_up = summary
+
+    def not_shown_at(self, place: str) -> None:
+        """Take note that an output holds something else now."""
+        self._places.discard(place)
 
     def _summary(self) -> str:
         state = {name: getattr(self, name) for name in self.shared_traits}
         return snapshot(state, self.bundle_name)
 
     def _sum_up(self) -> None:
-        """Replace the summary of an output by what holds now."""
-        if self._closed or not self._summed_up or self._summary() == self._summed_up:
+        """Replace the summary of every output by what holds now."""
+        if self._closed or not self._places or self._summary() == self._summed_up:
             return
         data, metadata = self._repr_mimebundle_()
         self._summed_up = data["text/html"]
-        _kernel.show(data, metadata, self.model_id, update=True)
+        for place in tuple(self._places):
+            _kernel.show(data, metadata, place, update=True)
 
     def send(self, content: Any, buffers: Any = None) -> None:  # noqa: ANN401 - as ipywidgets has it
         """Send a message, its buffers as text where the host loses them."""
@@ -118,13 +134,12 @@ class PageWidget(anywidget.AnyWidget):
         """Say everything again: the language is another one."""
         if self._closed:
             return
-        with self.hold_sync():
-            self.words = self._translated()
-            self._retell()
+        self.words = self._translated()
+        self._retell()
         self._sum_up()
 
     def _retell(self) -> None:
-        """Say again what Python says."""
+        """Publish again what Python says."""
 
     @classmethod
     def _translated(cls) -> dict[str, str]:
@@ -135,8 +150,11 @@ class PageWidget(anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take what the browser sets, as far as it is valid; and put the browser right."""
-        for name in take(self, sync_data, super().set_state):
+        wrong = take(self, sync_data, super().set_state)
+        for name in wrong:
             self.send_state(name)
+        if wrong and not self._closed:
+            self._retell()  # to refuse, traitlets rolls back what a worker published meanwhile
 
     @property
     def heading(self) -> str:
@@ -192,6 +210,7 @@ class PageWidget(anywidget.AnyWidget):
         self._closed = True
         layout = self.layout if self._own_layout else None
         super().close()
+        self.__dict__.pop("_repr_mimebundle_", None)  # ipywidgets would show nothing any more
         if layout is not None:
             layout.close()  # which ipywidgets would keep for ever
 

@@ -6,8 +6,11 @@ import base64
 import threading
 from types import SimpleNamespace
 
+import IPython.display
 import numpy as np
 import pytest
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.formatters import DisplayFormatter
 
 import llm_interp_widgets as liw
 from llm_interp_widgets import wire
@@ -134,21 +137,50 @@ def test_a_comm_of_ours_takes_messages_where_they_were_sent_to():
 # ── The summary without scripts ───────────────────────────────────────────────
 
 
-class Display:
-    """Stands in for IPython's publisher."""
+class Kernel:
+    """Stands in for the part of a kernel that displays."""
 
     def __init__(self, monkeypatch):
-        self.shown = []
-        monkeypatch.setattr(_kernel, "show", self.show)
+        self.shown, self._hooks = [], []
+        self.displayhook = SimpleNamespace(msg=None)
+        self.display_pub = SimpleNamespace(register_hook=self._hooks.append, publish=self._publish)
+        self.formatter = DisplayFormatter()
+        monkeypatch.setattr(_kernel, "_shell", lambda: self)
+        monkeypatch.setattr(_kernel, "_this_thread", threading.local())
+        monkeypatch.setattr(IPython.display, "publish_display_data", self._publish)
 
-    def show(self, data, metadata, place, *, update=False):
+    def _publish(self, data, metadata=None, *, transient=None, update=False):
+        message = {"content": {"data": data, "metadata": metadata, "transient": transient or {}}}
+        for hook in self._hooks if threading.current_thread() is threading.main_thread() else ():
+            message = hook(message)
+        place = message["content"]["transient"].get("display_id")
         self.shown.append((data, place, update))
 
+    def end(self, view):
+        """End a cell with a view."""
+        self.displayhook.msg = {}
+        data, _ = self.formatter.format(view)
+        self.displayhook.msg = None
+        if data:
+            self.shown.append((data, None, False))
 
-def test_an_output_holds_the_view_and_a_small_summary_without_scripts(widget, monkeypatch):
-    display = Display(monkeypatch)
-    widget._ipython_display_()
-    ((data, place, update),) = display.shown
+    def display(self, view, display_id=None, *, update=False):
+        """Call IPython's display."""
+        data, metadata = self.formatter.format(view)
+        transient = {} if display_id is None else {"display_id": display_id}
+        if data:
+            self._publish(data, metadata, transient=transient, update=update)
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    return Kernel(monkeypatch)
+
+
+@pytest.mark.parametrize("way", ["end", "display"])
+def test_an_output_holds_the_view_and_a_small_summary_without_scripts(widget, kernel, way):
+    getattr(kernel, way)(widget)
+    ((data, place, update),) = kernel.shown
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id == place
     assert 200 < len(data["text/html"].encode()) <= 10_000
     assert "<script" not in data["text/html"]
@@ -157,8 +189,15 @@ def test_an_output_holds_the_view_and_a_small_summary_without_scripts(widget, mo
     assert widget._repr_mimebundle_()[0] == data
 
 
+def test_what_formats_a_view_gets_it(widget, kernel):
+    """As ``Output.append_display_data`` does."""
+    data, _ = kernel.formatter.format(widget)
+    assert not kernel.shown
+    assert {"text/html", "application/vnd.jupyter.widget-view+json"} <= data.keys()
+
+
 @pytest.fixture
-def queued(tiny_lm):
+def queued(tiny_lm, kernel):
     """A displayed widget whose job waits for its turn until ``let_go`` is called."""
     gate = threading.Event()
 
@@ -168,65 +207,62 @@ def queued(tiny_lm):
     lm = tiny_lm()
     submit(Errand(hold), str(lm.device))
     w = liw.explain(lm, TEXT, method="occlusion")
-    w._summed_up = "as it was displayed before it ran"
+    kernel.end(w)
+    kernel.shown.clear()
     yield w, gate.set
     gate.set()
     w.close()
 
 
-def test_what_was_running_is_summed_up_when_it_is_over(queued, monkeypatch):
-    display = Display(monkeypatch)
+def test_what_was_running_is_summed_up_when_it_is_over(queued, kernel):
     w, let_go = queued
     let_go()
     w.result()
     w._settle()
-    ((data, place, update),) = display.shown
+    ((data, place, update),) = kernel.shown
     assert (place, update) == (w.model_id, True)
     assert "Still running" not in data["text/html"]
     Front(w).say(type="rest")
-    assert len(display.shown) == 1, "nothing has changed"
+    assert len(kernel.shown) == 1, "nothing has changed"
 
 
-def test_where_a_view_is_on_screen_it_says_when(queued, monkeypatch):
-    display = Display(monkeypatch)
+def test_where_a_view_is_on_screen_it_says_when(queued, kernel):
     w, let_go = queued
     Front(w).say(type="ready", binary=True)
     let_go()
     w.result()
     w._settle()
-    assert not display.shown
+    assert not kernel.shown
     Front(w).say(type="rest")
-    assert len(display.shown) == 1
+    assert len(kernel.shown) == 1
+
+
+def test_every_output_is_summed_up_where_it_still_holds_the_view(queued, kernel):
+    w, let_go = queued
+    kernel.display(w, "mine")
+    kernel.display(w, "taken")
+    kernel.display(SimpleNamespace(), "taken", update=True)
+    kernel.shown.clear()
+    let_go()
+    w.result()
+    w._settle()
+    assert {(place, update) for _, place, update in kernel.shown} == {
+        (w.model_id, True), ("mine", True),
+    }  # fmt: skip
+    assert len(kernel.shown) == 2
 
 
 def test_a_terminal_is_not_told_twice(widget, monkeypatch):
-    import IPython
-    from IPython.core.displaypub import DisplayPublisher
-
-    class Notebook(DisplayPublisher):
-        def publish(self, *_, **__):
-            """Send it."""
-
     shown = []
-
-    def publish(data, *_, update, **__):
-        shown.append((shell.display_pub, update))
-
-    monkeypatch.setattr(IPython.display, "publish_display_data", publish)
-    shell = SimpleNamespace()
-    monkeypatch.setattr(_kernel, "_shell", lambda: shell)
-    for publisher in (DisplayPublisher(), Notebook()):
-        shell.display_pub = publisher
-        widget._ipython_display_()
-        widget._summed_up = "while it ran"
-        widget._sum_up()
-    terminal, notebook = shown[0][0], shown[-1][0]
-    assert shown == [(terminal, False), (notebook, False), (notebook, True)]
+    monkeypatch.setattr(IPython.display, "publish_display_data", lambda *_, **__: shown.append(1))
+    monkeypatch.setattr(_kernel, "_shell", lambda: SimpleNamespace(display_pub=DisplayPublisher()))
+    assert "text/html" in DisplayFormatter().format(widget)[0]
+    widget._sum_up()
+    assert not shown
 
 
-def test_a_closed_widget_is_still_summed_up(widget, monkeypatch):
-    display = Display(monkeypatch)
+def test_a_closed_widget_is_still_summed_up(widget, kernel):
     widget.close()
-    widget._ipython_display_()
-    ((data, _, _),) = display.shown
+    kernel.end(widget)
+    ((data, _, _),) = kernel.shown
     assert data.keys() == {"text/plain", "text/html"}
