@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from llm_interp_widgets import wire
     from llm_interp_widgets.widgets.page import PageWidget
@@ -23,9 +23,7 @@ _MOST_WANTS, _MOST_EDGES = 256, 100_000
 _WORDS, _NUMBERS, _EDGES = ("what", "how"), ("stack", "layer", "head", "a", "b"), ("rows", "cols")
 
 
-def take(
-    widget: PageWidget, changes: object, put: Callable[[dict[str, Any]], None]
-) -> Iterable[str]:
+def take(widget: PageWidget, changes: object, put: Callable[[dict[str, Any]], None]) -> list[str]:
     """Put valid changes of traits into a widget; return which traits the browser has wrong.
 
     Args:
@@ -34,7 +32,7 @@ def take(
         put: Sets some of them together, or raises and sets none.
     """
     if not isinstance(changes, dict):
-        return ()
+        return []
     given = {
         name: value
         for name, value in changes.items()

@@ -224,6 +224,7 @@ class AttentionBrowser(PageWidget):
     def _retell(self) -> None:
         with suppress(ResultError):  # the record was closed: what was said stays
             self.subject = dict(self._texts.subject(say(_CAUTION)))
+        _keeper(self)()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the overview is complete; return whether it is.

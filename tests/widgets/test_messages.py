@@ -170,6 +170,25 @@ def test_what_the_browser_sets_wrongly_is_put_right_there(shown, monkeypatch):
     assert widget.snapshot["subject"]["prompt"] == TEXT
 
 
+@pytest.mark.parametrize(
+    ("kind", "trait"), [("highlighter", "snapshot"), ("attention", "overviews")]
+)
+def test_a_refusal_loses_nothing_that_a_worker_published_meanwhile(shown, kind, trait):
+    widget = shown(kind)
+    latest = getattr(widget, trait)
+    older = latest | {"seq": -1} if isinstance(latest, dict) else []
+    setattr(widget, trait, older)
+
+    class Meanwhile(traitlets.Int):
+        def validate(self, obj, value):
+            setattr(obj, trait, latest)
+            raise traitlets.TraitError("refused")
+
+    widget.add_traits(selected=Meanwhile(None, allow_none=True).tag(sync=True))
+    widget.set_state({"selected": 99})
+    assert getattr(widget, trait) == latest != older
+
+
 def test_what_the_browser_sets_rightly_is_taken_together(tiny_lm):
     with warnings.catch_warnings():
         widget = liw.attend(tiny_lm("t5"), TEXT)
