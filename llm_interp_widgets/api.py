@@ -11,37 +11,32 @@ from contextlib import nullcontext
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from llm_interp_widgets.errors import CancelledJobError, ModelError, ParameterError
-from llm_interp_widgets.jobs import Job, run_here, submit
-from llm_interp_widgets.methods._interactions import ADDS_UP
-from llm_interp_widgets.methods.base import Task
+from llm_interp_widgets.errors import ModelError, ParameterError
+from llm_interp_widgets.jobs import run_here, submit
 from llm_interp_widgets.methods.interactions import PairInteractions
 from llm_interp_widgets.models.attention import of_inputs, of_target, of_text
 from llm_interp_widgets.models.language_model import LanguageModel
 from llm_interp_widgets.models.load import load, public_name
-from llm_interp_widgets.models.memory import fitting
 from llm_interp_widgets.models.record import AttentionRecord
 from llm_interp_widgets.models.tokenize import token_name
-from llm_interp_widgets.planning import check_model, plan, prepared, read, settings_of
-from llm_interp_widgets.results.interactions import Interactions, completeness_gap
+from llm_interp_widgets.planning import plan, plan_pairs, read
 from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.targets import Contrast, Generate, ask
 from llm_interp_widgets.wire import pack
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from llm_interp_widgets.jobs import Progress
+    from llm_interp_widgets.jobs import Job
     from llm_interp_widgets.methods._interactions import Index
     from llm_interp_widgets.models.batches import Known
     from llm_interp_widgets.models.fillers import Off
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.attribution import Attribution
     from llm_interp_widgets.results.describe import About
-    from llm_interp_widgets.results.partial import Partial
+    from llm_interp_widgets.results.interactions import Interactions
     from llm_interp_widgets.results.redaction import What
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
@@ -261,6 +256,7 @@ def attribute(
     *,
     granularity: Granularity = "token",
     seed: int = 0,
+    redact: What | None = None,
     **params: Any,  # noqa: ANN401 - checked against the method's fields
 ) -> Attribution:
     """Return how much each piece of the prompt pushed the target; blocks, no widget.
@@ -279,6 +275,8 @@ def attribute(
         method: A name from ``methods()``.
         granularity: ``"token"``, ``"word"``, ``"sentence"``, ``"turn"``, or character spans.
         seed: Of every random draw.
+        redact: What of the text the result never holds; the model reads all of it. See
+            ``Attribution.redacted``.
         **params: The method's parameters.
 
     Returns:
@@ -288,13 +286,13 @@ def attribute(
         PromptError: The prompt is empty, too long, or of a kind that cannot be read.
         TargetError: The target does not fit the model.
         UnknownMethodError: No such method.
-        ParameterError: No such parameter, or out of range.
+        ParameterError: No such parameter, or out of range; or what is to be covered is nowhere.
         ModelError: The model cannot do what the method needs.
 
     Example:
         >>> a = attribute(lm, "The capital of France is", " Paris")  # doctest: +SKIP
     """
-    _, job = plan(lm, prompt, target, method, granularity, seed, params)
+    _, job = plan(lm, prompt, target, method, granularity, seed, params, redact=redact)
     return submit(job, str(lm.device)).result()
 
 
@@ -341,6 +339,7 @@ def interactions(
     seconds: float | None = None,
     off: Off = "replace",
     filler: str | Sequence[str] = "auto",
+    redact: What | None = None,
 ) -> Interactions:
     """Return what each pair of pieces does together that neither does by itself; blocks.
 
@@ -361,6 +360,7 @@ def interactions(
             coalitions are.
         off: ``"replace"`` puts a filler where a piece was, ``"remove"`` drops its tokens.
         filler: ``"auto"``, a text of one token, or several whose games are averaged.
+        redact: As in ``attribute``.
 
     Returns:
         Symmetric matrices of shape (output, input, input).
@@ -369,52 +369,19 @@ def interactions(
         PromptError: The prompt is empty, too long, or of a kind that cannot be read.
         TargetError: The target does not fit the model.
         ParameterError: Too many pieces, an unknown index, too few seconds, or another
-            parameter out of range.
+            parameter out of range; or what is to be covered is nowhere.
         ModelError: The model cannot be read, or its scores are not finite.
 
     Example:
         >>> pairs = interactions(lm, "It is not bad", " good", filler=" the")  # doctest: +SKIP
         >>> pairs.top(3)  # doctest: +SKIP
     """
-    check_model(lm)
     chosen = PairInteractions(index=index, seconds=seconds, off=off, filler=filler)
-    question, columns = read(lm, prompt, target, granularity)
-    chosen, stands_in, note = prepared(chosen, lm, columns)
-    settings = settings_of(chosen)
-
-    def run(stop: threading.Event) -> Iterator[Partial]:
-        task = Task(lm.stoppable(stop), question.prompt, columns, question, seed=0)
-        with fitting(lm.device, f"What {2 ** len(columns):,} coalitions take"):
-            yield from chosen.run(task)
-
-    def build(look: Progress) -> Interactions:
-        merged = look.merged
-        if not merged.last.final:
-            raise CancelledJobError("Cancelled before every coalition was scored.")
-        base, output = merged.base_values, merged.output_values
-        values = merged.scores.reshape(-1, len(columns), len(columns))
-        return Interactions(
-            values=values,
-            inputs=columns,
-            outputs=question.outputs,
-            base_values=base,
-            output_values=output,
-            completeness_gap=completeness_gap(values, base, output) if index in ADDS_UP else None,
-            index=index,
-            off=stands_in,
-            note=" ".join(filter(None, (question.note, note))),
-            params=settings,
-            granularity=granularity if isinstance(granularity, str) else "spans",
-            target=question.words,
-            unit=question.unit,
-            prompt=question.prompt.text,
-            model=lm.info,
-            seconds=look.seconds,
-            evaluations=merged.last.evaluations,
-        )
-
-    job = Job(run, (len(question.outputs), len(columns) ** 2), build)
-    return submit(job, str(lm.device)).result()
+    cover = None if redact is None else Cover(redact)
+    job = plan_pairs(lm, prompt, target, chosen, granularity, cover)
+    with nullcontext() if cover is None else cover.errors():
+        found = submit(job, str(lm.device)).result()
+    return found if cover is None else cover.over(found)
 
 
 def generate(

@@ -152,14 +152,14 @@ def told(error: BaseException) -> Told:
         >>> told(OSError("cannot read '/home/eve/models/tiny/config.json'"))["message"]
         "cannot read '…/config.json'"
     """
-    words = str(error)[:_MOST] or "no message"
+    words = str(error)[: 10 * _MOST] or "no message"
     for name, value in os.environ.items():
         if _SECRET.search(name) and len(value) >= _SHORTEST:
             words = words.replace(value, "…")
     with suppress(RuntimeError):  # a user without a name and HOME has no home folder
         words = words.replace(str(Path.home()), "~") if Path.home() != Path("/") else words
     words = _PLACE.sub(lambda found: "…/" + re.split(r"[/\\]", found.group())[-1], words)
-    return {"name": type(error).__name__, "message": words}
+    return {"name": type(error).__name__, "message": words[:_MOST]}
 
 
 def nearest(name: str, available: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 from llm_interp_widgets.errors import CancelledJobError, InterpError, ParameterError
 from llm_interp_widgets.jobs import Job
 from llm_interp_widgets.methods import make
+from llm_interp_widgets.methods._interactions import ADDS_UP
 from llm_interp_widgets.methods._without import said_without
 from llm_interp_widgets.methods.base import Task
 from llm_interp_widgets.models.baselines import settle
@@ -27,6 +28,7 @@ from llm_interp_widgets.models.memory import fitting
 from llm_interp_widgets.results import describe
 from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.describe import About
+from llm_interp_widgets.results.interactions import Interactions, completeness_gap
 from llm_interp_widgets.results.partial import Merged
 from llm_interp_widgets.results.redaction import Cover
 from llm_interp_widgets.targets import ask
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from llm_interp_widgets.jobs import Progress
+    from llm_interp_widgets.methods.interactions import PairInteractions
     from llm_interp_widgets.models.batches import Known
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.partial import Partial
@@ -134,6 +137,71 @@ def plan(
 
     shape = (len(question.outputs), len(columns))
     return shown, Job(run, shape, lambda look: _result(shown, look))
+
+
+def plan_pairs(
+    lm: LanguageModel,
+    prompt: PromptLike,
+    target: TargetLike,
+    chosen: PairInteractions,
+    granularity: Granularity,
+    cover: Cover | None,
+) -> Job[Interactions]:
+    """Return a job, not submitted, that finds out what pairs do together.
+
+    Args:
+        lm: Which model.
+        prompt: Of the user.
+        target: Of the user.
+        chosen: The game's parameters.
+        granularity: What is switched off together.
+        cover: Of the text; what it should cover must be there. The job's result is not covered.
+
+    Raises:
+        InterpError: Something cannot be used; see ``api.interactions``.
+    """
+    check_model(lm)
+    question, columns = read(lm, prompt, target, granularity)
+    chosen, stands_in, note = prepared(chosen, lm, columns)
+    settings = settings_of(chosen)
+    if cover is not None:
+        cover.prompt(question.prompt.text)
+        cover.text(question.words)
+        cover.check()
+
+    def run(stop: threading.Event) -> Iterator[Partial]:
+        task = Task(lm.stoppable(stop), question.prompt, columns, question, seed=0)
+        with fitting(lm.device, f"What {2 ** len(columns):,} coalitions take"):
+            yield from chosen.run(task)
+
+    def build(look: Progress) -> Interactions:
+        merged = look.merged
+        if not merged.last.final:
+            raise CancelledJobError("Cancelled before every coalition was scored.")
+        base, output = merged.base_values, merged.output_values
+        values = merged.scores.reshape(-1, len(columns), len(columns))
+        adds_up = chosen.index in ADDS_UP
+        return Interactions(
+            values=values,
+            inputs=columns,
+            outputs=question.outputs,
+            base_values=base,
+            output_values=output,
+            completeness_gap=completeness_gap(values, base, output) if adds_up else None,
+            index=chosen.index,
+            off=stands_in,
+            note=" ".join(filter(None, (question.note, note))),
+            params=settings,
+            granularity=granularity if isinstance(granularity, str) else "spans",
+            target=question.words,
+            unit=question.unit,
+            prompt=question.prompt.text,
+            model=lm.info,
+            seconds=look.seconds,
+            evaluations=merged.last.evaluations,
+        )
+
+    return Job(run, (len(question.outputs), len(columns) ** 2), build)
 
 
 def _told(task: Task, about: About, merged: Merged, settings: dict[str, Any]) -> tuple[str, ...]:

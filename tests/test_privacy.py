@@ -90,7 +90,7 @@ def test_the_search_finds_what_is_packed(tmp_path):
 
 
 def made():
-    from llm_interp_widgets.results.attribution import ModelInfo
+    from llm_interp_widgets.results.result import ModelInfo
     from llm_interp_widgets.text.tokens import Token
 
     parts = re.findall(r"\s*\S+", TEXT)
@@ -514,6 +514,24 @@ def test_results_are_redacted_one_by_one(lm):
     a = liw.attribute(lm, SAID, " a", "occlusion")
     with pytest.raises(ParameterError, match="redacted"):
         liw.compare([a, a], redact="France")
+
+
+def test_numbers_alone_are_covered_too(lm):
+    a = liw.attribute(lm, SAID, method="occlusion", redact="France")
+    pairs = liw.interactions(lm, "in France", " a", redact="France", filler=" the")
+    for found, scores in ((a, "scores"), (pairs, "values")):
+        assert "France" not in contents(found.__dict__)
+        assert "██████" in found.prompt
+        assert getattr(found, scores).any()
+    for ask in (liw.attribute, liw.interactions):
+        with pytest.raises(ParameterError, match="found nowhere"):
+            ask(lm, "in Spain", " a", redact="France")
+
+
+def test_a_secret_is_covered_wherever_a_message_is_cut(monkeypatch):
+    monkeypatch.setenv("SOME_TOKEN", "s3cret-s3cret")
+    for length in range(3_980, 4_001):
+        assert "s3c" not in errors.told(OSError("x" * length + "s3cret-s3cret"))["message"]
 
 
 def test_a_closed_view_has_no_page(lm, tmp_path):
