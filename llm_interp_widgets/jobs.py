@@ -354,8 +354,8 @@ def submit(job: E, device: str) -> E:
     Called from that worker (a custom target that explains something itself), the job runs at
     once: waiting for its turn would wait for itself.
     """
+    _replace_dead_workers()
     with _workers_lock:
-        _replace_dead_workers()
         worker = _workers.get(device)
         if worker is None:
             worker = _workers[device] = _Worker(device)
@@ -367,10 +367,8 @@ def submit(job: E, device: str) -> E:
 
 
 def _replace_dead_workers() -> None:
-    if all(worker.is_alive() for worker in list(_workers.values())):
-        return
-    with _workers_lock:
-        for worker in [one for one in _workers.values() if not one.is_alive()]:
+    for worker in list(_workers.values()):
+        if not worker.is_alive():
             _bury(worker, None)
 
 
@@ -381,19 +379,19 @@ def _bury(worker: _Worker, cause: BaseException | None) -> None:
         if place is None:
             return
         del _workers[place]
-        left = [job for job in worker.line if job is not None]
-        for job in left:
-            if job._owner is worker and not job.finished:  # noqa: SLF001 - the worker's other half
-                error = JobError(
-                    "The thread that ran this job ended in the middle"
-                    f"{f' ({type(cause).__name__})' if cause is not None else ''}; what it had "
-                    "found is kept. Ask again: the next job runs on a new thread."
-                )
-                error.__cause__ = cause
-                job._abandon(error)  # noqa: SLF001
-        waiting = [job for job in left if not job.finished]
+        left = [job for job in worker.line if job is not None and not job.finished]
+        hit = [job for job in left if job._owner is worker]  # noqa: SLF001 - its other half
+        waiting = [job for job in left if job not in hit]
         if waiting:
             _workers[place] = _Worker(place, waiting)
+    for job in hit:  # tells observers, who may take locks of their own
+        error = JobError(
+            "The thread that ran this job ended in the middle"
+            f"{f' ({type(cause).__name__})' if cause is not None else ''}; what it had "
+            "found is kept. Ask again: the next job runs on a new thread."
+        )
+        error.__cause__ = cause
+        job._abandon(error)  # noqa: SLF001
 
 
 def _after_fork() -> None:

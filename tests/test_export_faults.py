@@ -163,3 +163,24 @@ def test_a_killed_export_leaves_a_whole_file_and_the_next_one_clears_up(tmp_path
         "page.html",
     ]
     assert path.read_text() == "new"
+
+
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path):
+    path = tmp_path / ("页" * 80 + ".html" + "x" * 10)  # 255 bytes
+    assert write_page(path, "new").read_text() == "new"
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "kept").mkdir()
+    old = write_page(tmp_path / "kept" / "page.html", "old")
+    link = tmp_path / "page.html"
+    link.symlink_to(old)
+    with pytest.raises(ExportError, match="exists already"):
+        write_page(link, "new")
+    write_page(link, "new", overwrite=True)
+    assert link.is_symlink()
+    assert old.read_text() == "new"
+    assert names(tmp_path) == ["kept", "page.html"]
+    assert names(tmp_path / "kept") == ["page.html"]

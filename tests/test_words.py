@@ -21,7 +21,8 @@ from llm_interp_widgets.export.snapshot import _INTERACTIVE, _NOTHING, ON_PAGE
 from llm_interp_widgets.methods import METHODS
 from llm_interp_widgets.models import components
 from llm_interp_widgets.results import describe
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 from llm_interp_widgets.widgets import _texts, attention_browser
 
@@ -163,10 +164,18 @@ def test_a_translation_with_other_places_is_left_out(tmp_path, monkeypatch):
 
 
 def test_an_unknown_language_says_which_there_are():
-    for wrong in ("fr", "", "ZH", "../zh", 5):
+    for wrong in ("fr", "", "../zh", "zhuang", "-zh", 5):
         with pytest.raises(ParameterError, match="Available: en, zh"):
             words.language(wrong)
     assert liw.language() == "en"
+
+
+@pytest.mark.parametrize("tag", ["zh", "ZH", "zh-CN", "zh_Hans_CN"])
+def test_a_tag_of_a_language_is_that_language(tag):
+    try:
+        assert words.language(tag) == liw.language() == "zh"
+    finally:
+        assert words.language("en-GB") == "en"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from llm_interp_widgets.errors import ExportError
 
+_NAME = 230
+"""Bytes of a name that leave room for the rest of the hidden one."""
 _LEFT_AFTER = 60.0
 """Seconds without a change after which nobody is still writing a page."""
 
@@ -54,6 +56,8 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
         ExportError: The file is there, or its folder is not.
     """
     target = Path(path).expanduser()
+    if target.is_symlink():
+        target = target.resolve()  # the link stays, what it leads to is written
     if target.is_dir():
         raise ExportError(f"{target} is a folder; give the name of a file in it.")
     if not target.parent.is_dir():
@@ -73,7 +77,7 @@ def _occupied(target: Path) -> ExportError:
 
 def _put(target: Path, content: bytes, *, overwrite: bool) -> None:
     """Write beside the target, then move into place in one step."""
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    beside = target.with_name(f"{_beside(target)}{secrets.token_hex(4)}.part")
     try:
         with beside.open("xb") as file:
             file.write(content)
@@ -86,9 +90,15 @@ def _put(target: Path, content: bytes, *, overwrite: bool) -> None:
             beside.unlink()
 
 
+def _beside(target: Path) -> str:
+    """Return how the hidden name begins, short enough wherever the target's own name is."""
+    name = os.fsencode(target.name)[:_NAME].decode("utf-8", "ignore")
+    return f".{name}."
+
+
 def _clear(target: Path) -> None:
     """Take away what earlier exports to this place left when they were killed."""
-    left = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{8}\.part")
+    left = re.compile(re.escape(_beside(target)) + r"[0-9a-f]{8}\.part")
     with suppress(OSError):
         for beside in [one for one in target.parent.iterdir() if left.fullmatch(one.name)]:
             if time.time() - beside.stat().st_mtime > _LEFT_AFTER:

@@ -64,7 +64,7 @@ def shown(
     """
     given = [widgets] if isinstance(widgets, PageWidget | Attribution) else list(widgets)
     if not given:
-        raise ParameterError("There is nothing to save: pass at least one widget or result.")
+        raise ParameterError("There is nothing to show: pass at least one widget or result.")
     return [_view(item) for item in given]
 
 

@@ -52,7 +52,8 @@ def language(code: str | None = None) -> str:
     """Choose the language of all views, live ones and exports too; return the one in force.
 
     Args:
-        code: ``"en"`` or ``"zh"`` (简体中文); nothing asks only.
+        code: ``"en"`` or ``"zh"`` (简体中文), or a tag of one of them, such as ``"zh-CN"``;
+            nothing asks only.
 
     Raises:
         ParameterError: There is no such language.
@@ -65,9 +66,10 @@ def language(code: str | None = None) -> str:
     """
     if code is None:
         return _SPOKEN.code
-    known = available()
+    known, asked = available(), code
+    code = str(asked).replace("_", "-").partition("-")[0].lower()
     if code not in known:
-        raise ParameterError(f"There is no language {code!r}. {nearest(str(code), known)}")
+        raise ParameterError(f"There is no language {asked!r}. {nearest(str(asked), known)}")
     _SPOKEN.code, _SPOKEN.translations = code, catalogue(code)
     failures = []
     for listener in list(_SPOKEN.listeners):

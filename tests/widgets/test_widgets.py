@@ -15,7 +15,7 @@ from llm_interp_widgets import wire
 from llm_interp_widgets.errors import ClosedWidgetError, ExportError
 from llm_interp_widgets.jobs import Job
 from llm_interp_widgets.results import describe
-from llm_interp_widgets.results.attribution import ModelInfo
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.widgets.base import ResultWidget
 
 TEXT = "The capital of France is"
@@ -180,7 +180,7 @@ def test_a_saved_result_is_shown_again(tiny_lm, tmp_path):
     liw.save_html(tmp_path / "a.html", again)
     with pytest.raises(liw.errors.ParameterError, match="A str cannot be saved"):
         liw.save_html(tmp_path / "b.html", ["a.liw"])
-    with pytest.raises(liw.errors.ParameterError, match="nothing to save"):
+    with pytest.raises(liw.errors.ParameterError, match="nothing to show"):
         liw.save_html(tmp_path / "b.html", [])
 
 
