@@ -45,7 +45,8 @@ frames, peers = loaded(HERE / "_frames.py"), loaded(HERE / "_peers.py")
 views = loaded(HERE / "bench_views.py")
 _browser = loaded(HERE.parent / "browser" / "conftest.py")
 browser_type_launch_args, server = _browser.browser_type_launch_args, _browser.server
-lab, watch, offline = _browser.lab, _browser.watch, _browser.offline
+lab, open_host = _browser.lab, _browser.open_host
+watch, offline = _browser.watch, _browser.offline
 
 SIZES = sorted(map(int, os.environ.get("BENCH_TOKENS", "64,256,512,2048").split(",")))
 EXPORTED = [size for size in SIZES if size <= 512]
@@ -203,6 +204,7 @@ class Traffic:
 def test_in_jupyterlab(lab, table, ids_of, tokens):
     name = f"ids-{tokens}.json"
     (lab.server.root / name).write_text(json.dumps(ids_of(tokens)))
+    lab.server.delete("sessions")  # a kernel of its own
     traffic = Traffic(lab.page)
     lab.open(LOAD.format(name), ATTEND, run=False)
     lab.command("notebook:run-cell-and-select-next")

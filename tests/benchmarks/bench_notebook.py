@@ -48,7 +48,8 @@ def _browser_tests():
 
 _shared = _browser_tests()
 browser_type_launch_args = _shared.browser_type_launch_args
-server, watch, lab, offline = _shared.server, _shared.watch, _shared.lab, _shared.offline
+server, watch, open_host = _shared.server, _shared.watch, _shared.open_host
+lab, offline = _shared.lab, _shared.offline
 
 
 def until_all_react(page, began, seconds=600):

@@ -84,6 +84,21 @@ class Host:
         nbformat.write(notebook, self.path)
 
 
+# Importing torch and transformers is most of a short test's time. What a kernel has imported and
+# loaded stays; names, jobs and widgets go.
+EMPTY = """
+import gc, sys
+if "llm_interp_widgets" in sys.modules:
+    import llm_interp_widgets.jobs as jobs
+    jobs.cancel_all()
+    for job in jobs.live():
+        job.wait()
+if "ipywidgets" in sys.modules:
+    sys.modules["ipywidgets"].Widget.close_all()
+get_ipython().reset(new_session=True)
+"""
+
+
 class _JupyterApp(Host):
     """What JupyterLab and Notebook 7 have in common: both are a ``jupyterapp`` in the page."""
 
@@ -105,6 +120,7 @@ class _JupyterApp(Host):
     def visit(self, path: Path | None = None) -> None:
         """Open a notebook that is there, and wait until its kernel is idle."""
         self.path = path or self.path
+        self.server.pass_on(self.path.name)
         self.page.goto(f"{self.server.url}/{self.address.format(self.path.name)}")
         self.idle()
 
@@ -114,9 +130,10 @@ class _JupyterApp(Host):
         self.ready()
 
     def close(self) -> None:
-        """Leave the notebook, and stop its kernel."""
+        """Leave the notebook; its kernel, emptied, is the next one's, unless it does not answer."""
         super().close()
-        self.server.delete("sessions")
+        if not self.server.run(EMPTY, seconds=10):
+            self.server.delete("sessions")
 
     def run_all(self) -> None:
         """Run all cells, without waiting for them."""

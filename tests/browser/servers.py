@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jupyter_client import BlockingKernelClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,9 +79,38 @@ class Server:
     def delete(self, kind: str) -> None:
         """Stop all ``sessions`` or ``kernels`` of a Jupyter server."""
         for item in self.get(f"api/{kind}"):
-            request = urllib.request.Request(f"{self.url}/api/{kind}/{item['id']}", method="DELETE")  # noqa: S310
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(request).close()  # noqa: S310
+                self._ask("DELETE", f"api/{kind}/{item['id']}")
+
+    def pass_on(self, notebook: str) -> None:
+        """Let a notebook that will be opened have the kernel that runs already, if one does."""
+        for session in self.get("api/sessions"):
+            self._ask("PATCH", f"api/sessions/{session['id']}", {"path": notebook})
+
+    def run(self, code: str, seconds: float) -> bool:
+        """Run code in the kernel of a Jupyter server's only session; return whether that went."""
+        try:
+            (session,) = self.get("api/sessions")
+            kernel = session["kernel"]["id"]
+            file = self.root.parent / "runtime" / f"kernel-{kernel}.json"
+            client = BlockingKernelClient(connection_file=str(file))
+            client.load_connection_file()
+            client.start_channels()
+            try:
+                client.wait_for_ready(timeout=seconds)
+                reply = client.execute_interactive(
+                    code, silent=True, timeout=seconds, output_hook=lambda _: None
+                )
+            finally:
+                client.stop_channels()
+        except (ValueError, OSError, RuntimeError, queue.Empty, TimeoutError):
+            return False
+        return reply["content"]["status"] == "ok"
+
+    def _ask(self, method: str, path: str, body: object = None) -> None:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", data, method=method)  # noqa: S310
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
     def get(self, path: str) -> Any:
         """Return the server's JSON answer."""

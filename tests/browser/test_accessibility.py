@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
+from made import WORDS, attribution, chat, lime, many, written
 
 import llm_interp_widgets as liw
 from llm_interp_widgets import words
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
-from llm_interp_widgets.results.neighbourhood import Neighbourhood
-from llm_interp_widgets.text.tokens import Token
 
-WORDS = "the plot is dull but both actors are wonderful in it".split()
 TEXT = "The capital of France is Paris, and the capital of Japan is Tokyo."
 MODES = ("matrix", "lines", "text", "compare", "why")
 
@@ -27,63 +23,12 @@ def _english_again():
     words.language("en")
 
 
-def attribution(texts=WORDS, outputs=(" wonderful",), method="shapley", seed=0, **more):
-    rng = np.random.default_rng(seed)
-    tokens, at = [], 0
-    for i, word in enumerate(texts):
-        text = word if i == 0 else f" {word}"
-        role = None if "role" not in more else more["role"][i]
-        tokens.append(Token(text, i, at, at + len(text), position=i, role=role))
-        at += len(text)
-    more.pop("role", None)
-    n, m = len(texts), len(outputs)
-    scores = rng.normal(size=(m, n))
-    given = {
-        "scores": scores, "inputs": tuple(tokens), "base_values": np.zeros(m),
-        "outputs": tuple(Token(t, i, at, at, position=n + i) for i, t in enumerate(outputs)),
-        "output_values": scores.sum(1), "completeness_gap": np.full(m, 0.1),
-        "standard_error": np.full((m, n), 0.2), "method": method, "title": "Shapley values",
-        "caution": "Text with pieces switched off is unusual text; models may read it oddly.",
-        "target": "“wonderful”", "unit": "log_prob", "prompt": "".join(t.text for t in tokens),
-        "model": ModelInfo("m", None, "float32", "cpu"), "seed": seed, "seconds": 2.0,
-        "evaluations": 100, "converged": True, "off": "“_”, “ the”, averaged",
-    }  # fmt: skip
-    return Attribution(**given | more)
-
-
-def written():
-    return attribution(outputs=(" so", " I", " liked", " it"))
-
-
-def lime():
-    rng = np.random.default_rng(1)
-    masks = rng.random((120, len(WORDS))) > 0.4
-    masks[0] = True
-    slopes = rng.normal(size=(2, len(WORDS)))
-    values = masks @ slopes.T + rng.normal(scale=0.5, size=(120, 2))
-    seen = Neighbourhood(masks, values, masks.mean(1), np.zeros(2))
-    return attribution(
-        outputs=("no", "yes"), method="lime", scores=slopes, neighbourhood=seen, title="LIME",
-        fit=np.array([0.86, 0.3]), additive=False, unit="logit", converged=None,
-    )  # fmt: skip
-
-
-def many():
-    rng = np.random.default_rng(2)
-    return [attribution(list(rng.choice(WORDS, 9)), seed=i, unit="logit") for i in range(40)]
-
-
-def chat():
-    roles = ["user"] * 6 + ["assistant"] * 5
-    return attribution(role=roles, outputs=(" so", " I"))
-
-
 VIEWS = {
     "highlighter": lambda: liw.TokenHighlighter.of(chat()),
     "waterfall": lambda: liw.waterfall(attribution()),
     "force": lambda: liw.force(attribution()),
     "bar": lambda: liw.bar(attribution()),
-    "beeswarm": lambda: liw.beeswarm(many(), least=2),
+    "beeswarm": lambda: liw.beeswarm(many(40), least=2),
     "compare": lambda: liw.compare([attribution(seed=i) for i in range(3)]),
     "generation": lambda: liw.generation(written()),
     "lime": lambda: liw.lime(lime(), output=1),
@@ -128,20 +73,30 @@ def open_folds(page):
 
 def assert_accessible(page, axe):
     open_folds(page)
-    for scheme in ("light", "dark"):
+    for scheme, width in (("light", 1000), ("dark", 360), ("dark", 1000)):
+        page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.locator(f".liw[data-theme={scheme}]").wait_for()
-        assert axe(page, "html") == [], scheme
+        assert axe(page, "html") == [], (scheme, width)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate(CONTRAST) > 5, "contrast was not looked at"
     page.emulate_media(color_scheme="light", forced_colors="active")
     page.locator(".liw[data-theme=light]").wait_for()
     assert axe(page, "html") == [], "forced colours"
 
 
-@pytest.mark.parametrize("view", VIEWS)
+POINTED = {
+    "lime": (".liw-lime-scatter", "ArrowRight"),
+    "beeswarm": (".liw-bee-box canvas", "Enter", "ArrowRight", "Enter"),
+}
+
+
+@pytest.mark.parametrize("view", [*VIEWS, "bars of many"])
 def test_no_view_has_a_violation_in_any_scheme(show, axe, view):
-    page = show(VIEWS[view]())
-    page.set_viewport_size({"width": 900, "height": 900})
+    page = show(VIEWS[view]() if view in VIEWS else liw.bar(many(40)))
+    place, *keys = POINTED.get(view, (".liw",))
+    for key in keys:
+        page.locator(place).last.press(key)
     assert_accessible(page, axe)
 
 

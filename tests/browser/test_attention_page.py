@@ -85,8 +85,7 @@ def test_what_was_left_out_is_said_and_the_rest_stays_usable(tiny_lm, show, tmp_
     assert 1 <= problems <= 7
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1000, 360])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1000)])
 def test_no_accessibility_violation(tiny_lm, show, axe, scheme, width):
     widget = liw.attend(tiny_lm("llama"), TEXT, beside=TEXT[:40], selected=4, key=2)
     widget.selected_heads = [(1, 2), (0, 1)]

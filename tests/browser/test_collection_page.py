@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import llm_interp_widgets as liw
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
+from llm_interp_widgets.results.attribution import Attribution
+from llm_interp_widgets.results.result import ModelInfo
 from llm_interp_widgets.text.tokens import Token
 
 WORDS = np.array("good bad film plot dull </script> 👩‍💻 very actor scene".split())
@@ -93,8 +94,7 @@ def test_a_dot_says_its_values_and_opens_its_text(show):
     assert page.evaluate("document.activeElement === document.querySelectorAll('canvas')[1]")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [900, 360])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 900)])
 def test_numbers_of_texts_and_mixed_targets_are_accessible(show, axe, scheme, width):
     stars = [None if i % 3 else i for i in range(90)]
     page = show(

@@ -171,8 +171,7 @@ def test_the_picture_is_copied_or_saved(show):
     assert saved.value.path().read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("width", [1000, 360])
-def test_no_accessibility_violation(show, axe, width):
+def test_no_accessibility_violation(show, axe):
     failed = {"name": "NonFiniteError", "message": "NaN <b>"}
     page = show(
         view(outputs=(" Paris", " London")),
@@ -183,17 +182,17 @@ def test_no_accessibility_violation(show, axe, width):
         view(HOSTILE * 3, [2.0, -1.0, 0.3], bundle="shap_force"),
         view(HOSTILE * 3, [2.0, -1.0, 0.3], bundle="shap_bar"),
     )
-    page.set_viewport_size({"width": width, "height": 800})
     for fold in page.locator("summary").all():
         fold.click()
     page.locator(TOKEN.format(1)).first.click()
     page.locator(".liw-wf-steps button").first.click()
-    for scheme in ("light", "dark"):
+    for scheme, width in (("light", 1000), ("dark", 360)):
+        page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme)
         page.locator(f".liw[data-theme={scheme}]").first.wait_for()
         page.wait_for_timeout(200)
         assert axe(page, "html") == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_waterfall_by_keyboard(show):

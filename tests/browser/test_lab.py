@@ -229,6 +229,7 @@ def test_a_kernel_that_hears_nothing_while_it_runs_a_cell_is_said_to_be_busy(lab
     lab.output(".liw-progress:has-text('busy with a cell: this stops when it ends')").wait_for()
     lab.output(CANCELLED).wait_for(timeout=40_000)
     assert same(scores_on(lab.page), scores_in_python(lab))
+    lab.server.delete("sessions")  # this kernel stays deaf
 
 
 def test_a_restarted_kernel_is_said_to_be_gone_and_nothing_shown_is_lost(lab):

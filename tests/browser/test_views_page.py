@@ -4,56 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made import WORDS, attribution, lime, many, written
 
 import llm_interp_widgets as liw
-from llm_interp_widgets.results.attribution import Attribution, ModelInfo
-from llm_interp_widgets.results.neighbourhood import Neighbourhood
-from llm_interp_widgets.text.tokens import Token
-
-WORDS = "the plot is dull but both actors are wonderful </script> in it".split()
-
-
-def attribution(words=WORDS, outputs=("positive",), method="shapley", seed=0, **more):
-    rng = np.random.default_rng(seed)
-    tokens, at = [], 0
-    for i, word in enumerate(words):
-        text = word if i == 0 else f" {word}"
-        tokens.append(Token(text, i, at, at + len(text), position=i))
-        at += len(text)
-    n, m = len(words), len(outputs)
-    scores = rng.normal(size=(m, n))
-    given = {
-        "scores": scores, "inputs": tuple(tokens), "base_values": np.zeros(m),
-        "outputs": tuple(Token(t, i, at, at, position=n + i) for i, t in enumerate(outputs)),
-        "output_values": scores.sum(1), "completeness_gap": np.zeros(m),
-        "standard_error": np.full((m, n), 0.2), "method": method, "title": method.title(),
-        "target": outputs[0], "unit": "log_prob", "prompt": "".join(t.text for t in tokens),
-        "model": ModelInfo("m", None, "float32", "cpu"), "seed": seed, "seconds": 1.0,
-        "evaluations": 100, "converged": True,
-    }  # fmt: skip
-    return Attribution(**given | more)
-
-
-def written():
-    return attribution(outputs=(" so", " I", " liked", " it"))
-
-
-def lime():
-    rng = np.random.default_rng(1)
-    masks = rng.random((300, len(WORDS))) > 0.4
-    masks[0] = True
-    slopes = rng.normal(size=(2, len(WORDS)))
-    values = masks @ slopes.T + rng.normal(scale=0.5, size=(300, 2))
-    seen = Neighbourhood(masks, values, masks.mean(1), np.zeros(2))
-    return attribution(
-        outputs=("no", "yes"), method="lime", scores=slopes, neighbourhood=seen,
-        fit=np.array([0.86, 0.3]), additive=False, unit="logit", converged=None,
-    )  # fmt: skip
-
-
-def many():
-    rng = np.random.default_rng(2)
-    return [attribution(list(rng.choice(WORDS, 9)), seed=i, unit="logit") for i in range(80)]
 
 
 @pytest.fixture
@@ -172,26 +125,3 @@ def test_pictures_are_made(show):
             with page.expect_download() as saved:
                 button.click()
             assert saved.value.path().read_bytes().startswith(start)
-
-
-@pytest.mark.parametrize("width", [1000, 360])
-def test_no_accessibility_violation(show, axe, width):
-    page = show(
-        liw.generation(written()), liw.compare([attribution(seed=i) for i in range(3)]),
-        liw.lime(lime(), output=1), liw.beeswarm(many(), least=2), liw.bar(many()),
-    )  # fmt: skip
-    page.set_viewport_size({"width": width, "height": 800})
-    for fold in page.locator("summary").all():
-        fold.click()
-    page.locator(".liw-lime-scatter").focus()
-    page.keyboard.press("ArrowRight")
-    page.locator(".liw-bee-box canvas").last.focus()
-    page.keyboard.press("Enter")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.locator(f".liw[data-theme={scheme}]").first.wait_for()
-        page.wait_for_timeout(200)
-        assert axe(page, "html") == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
