@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from html import unescape
 
 import mistune
 import pytest
@@ -50,6 +52,20 @@ def test_what_a_fragment_brings_another_leaves_out(result):
     brought = [list(islands(e.script)[0]["bundles"]) for e in (first, second, third)]
     assert [len(one) for one in brought] == [2, 1, 0]
     assert len(third.script) < 0.3 * len(first.script)
+
+
+def test_the_summary_of_a_broken_text_is_that_of_its_output(result):
+    """Half a character travels as two; a summary, which stays, shows it as one."""
+    odd = replace(
+        result, inputs=(replace(result.inputs[0], text="\ud800\ufdd0"), *result.inputs[1:])
+    )
+    (place,) = liw.embed(odd).places
+    kept = liw.TokenHighlighter.of(odd)
+    shown = kept._repr_mimebundle_()[0]["text/html"]
+    kept.close()
+    for html in (place, shown):
+        assert "\ufffd\ufdd0" in unescape(html)
+        assert not re.search("[\ue000-\uf8ff]", unescape(html))
 
 
 def test_a_title_is_a_heading(result):

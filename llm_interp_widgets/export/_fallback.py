@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from llm_interp_widgets import wire
-from llm_interp_widgets.text.travel import arrived
 from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
@@ -138,4 +137,4 @@ def _shown(text: str) -> str:
 
 
 def _html(text: str) -> str:
-    return escape(well_formed(arrived(text)))
+    return escape(well_formed(text))

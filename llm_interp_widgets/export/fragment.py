@@ -25,6 +25,7 @@ from llm_interp_widgets.export._payload import encode
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.page import names_of
 from llm_interp_widgets.export.snapshot import ON_PAGE, snapshot
+from llm_interp_widgets.text.travel import arrived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +99,7 @@ def render_fragment(
 
 def _place(name: str, view: View, called: str) -> str:
     label = escape(well_formed(called))
-    summary = snapshot(view.state, view.bundle, ON_PAGE)
+    summary = snapshot(arrived(view.state), view.bundle, ON_PAGE)
     inside = "".join(part if part.startswith("<") else _plain(part) for part in _TAG.split(summary))
     return f'<section aria-label="{_plain(label)}" data-liw-view="{name}">{inside}</section>'
 

@@ -36,6 +36,7 @@ from llm_interp_widgets.export._payload import encode
 from llm_interp_widgets.export._write import check_place, write_page
 from llm_interp_widgets.export.bundles import bundle
 from llm_interp_widgets.export.snapshot import ON_PAGE, snapshot
+from llm_interp_widgets.text.travel import arrived
 from llm_interp_widgets.words import say
 
 if TYPE_CHECKING:
@@ -228,7 +229,8 @@ def names_of(views: Sequence[View]) -> list[str]:
 
 
 def _place(number: int, view: View, name: str) -> str:
-    plain = plain_text(view.state) or snapshot(view.state, view.bundle, ON_PAGE)
+    state = arrived(view.state)
+    plain = plain_text(state) or snapshot(state, view.bundle, ON_PAGE)
     return (
         f'<section class="view" aria-label="{escape(well_formed(name))}" '
         f'data-liw-view="view-{number}">'

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import re
 from operator import is_
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MARK = "\ufdd0"
 _ODD = re.compile("[\ud800-\udfff\ufdd0]")
@@ -28,29 +31,34 @@ def departed(value: Any) -> Any:  # noqa: ANN401 - anything that travels
         >>> departed({"text": "a\ud800"}) == {"text": "a\ufdd0\ue000"}
         True
     """
-    if isinstance(value, str):
-        return value if value.isascii() else _ODD.sub(_marked, value)
-    if isinstance(value, dict):
-        same, found = True, {}
-        for key, item in value.items():
-            name, sent = departed(key), item if type(item) in _BARE else departed(item)
-            same = same and name is key and sent is item
-            found[name] = sent
-        return value if same else found
-    if isinstance(value, list | tuple):
-        items = [departed(item) for item in value]
-        return value if all(map(is_, items, value)) else items
-    return value
+    return _changed(value, _ODD, _marked)
 
 
-def arrived(text: str) -> str:
-    r"""Return a text as it was before it departed.
+def arrived(value: Any) -> Any:  # noqa: ANN401 - anything that travelled
+    r"""Return texts, at any depth and as names too, as they were before they departed.
 
     Example:
         >>> arrived("a\ufdd0\ue000b\ufdd0\ufdd0") == "a\ud800b\ufdd0"
         True
     """
-    return text if text.isascii() else _MARKED.sub(_unmarked, text)
+    return _changed(value, _MARKED, _unmarked)
+
+
+def _changed(value: Any, what: re.Pattern[str], into: Callable[[re.Match[str]], str]) -> Any:  # noqa: ANN401
+    if isinstance(value, str):
+        return value if value.isascii() else what.sub(into, value)
+    if isinstance(value, dict):
+        same, found = True, {}
+        for key, item in value.items():
+            name = _changed(key, what, into)
+            new = item if type(item) in _BARE else _changed(item, what, into)
+            same = same and name is key and new is item
+            found[name] = new
+        return value if same else found
+    if isinstance(value, list | tuple):
+        items = [_changed(item, what, into) for item in value]
+        return value if all(map(is_, items, value)) else items
+    return value
 
 
 def _marked(found: re.Match[str]) -> str:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+from made import attribution, lime
 
-from llm_interp_widgets.results.attribution import Attribution
-from llm_interp_widgets.results.neighbourhood import Neighbourhood
-from llm_interp_widgets.results.result import ModelInfo
-from llm_interp_widgets.text.tokens import Token
-
-WORDS = "the plot is dull but both actors are wonderful in it".split()
 SETUP = """import llm_interp_widgets as liw
 from IPython.display import display
 results = [liw.Attribution.load(f"{i}.npz") for i in range(4)]"""
@@ -19,38 +13,18 @@ display(*views)"""
 OUTPUTS = ".jp-OutputArea-output:has(.liw)"
 
 
-def result(seed, method="shapley", **more):
-    rng = np.random.default_rng(seed)
-    tokens, at = [], 0
-    for i, word in enumerate(WORDS):
-        text = word if i == 0 else f" {word}"
-        tokens.append(Token(text, i, at, at + len(text), position=i))
-        at += len(text)
-    scores = rng.normal(size=(1, len(WORDS)))
-    given = {
-        "scores": scores, "inputs": tuple(tokens), "base_values": np.zeros(1),
-        "outputs": (Token(" good", 0, at, at, position=len(WORDS)),),
-        "output_values": scores.sum(1), "completeness_gap": np.zeros(1),
-        "standard_error": np.full(scores.shape, 0.2), "method": method, "title": "Shapley values",
-        "target": "“good”", "unit": "log_prob", "prompt": "".join(t.text for t in tokens),
-        "model": ModelInfo("m", None, "float32", "cpu"), "seed": seed, "seconds": 1.0,
-        "evaluations": 100, "converged": True,
-    }  # fmt: skip
-    return Attribution(**given | more)
-
-
 def test_views_are_for_all_in_every_theme_and_change_their_language_live(lab, axe):
-    rng = np.random.default_rng(9)
-    masks = rng.random((60, len(WORDS))) > 0.4
-    seen = Neighbourhood(masks, rng.normal(size=(60, 1)), masks.mean(1), np.zeros(1))
-    more = {"title": "LIME", "neighbourhood": seen, "fit": np.array([0.3]), "additive": False}
-    for i, one in enumerate([*map(result, range(3)), result(3, "lime", **more)]):
+    results = [attribution(outputs=(" good",), target="“good”", seed=i) for i in range(3)]
+    for i, one in enumerate([*results, lime(target="“good”")]):
         one.save(lab.server.root / f"{i}.npz")
     lab.open(SETUP, SHOW)
     lab.output(".liw-bee canvas").first.wait_for(timeout=60_000)
     lab.output(".liw-lime-scatter").wait_for()
+    for summary in lab.output("summary").all():
+        summary.click()
     for theme in lab.THEMES:
         lab.theme(theme)
+        lab.output(".liw-text [data-index='3']").first.hover()
         assert axe(lab.page, OUTPUTS) == [], theme
 
     lab.output(".liw-text [data-index='3']").first.click()  # what is pinned stays so
