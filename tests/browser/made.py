@@ -40,7 +40,7 @@ def written():
     return attribution(outputs=(" so", " I", " liked", " it"))
 
 
-def lime(**more):
+def lime():
     rng = np.random.default_rng(1)
     masks = rng.random((300, len(WORDS))) > 0.4
     masks[0] = True
@@ -49,7 +49,7 @@ def lime(**more):
     seen = Neighbourhood(masks, values, masks.mean(1), np.zeros(2))
     return attribution(
         outputs=("no", "yes"), method="lime", scores=slopes, neighbourhood=seen, title="LIME",
-        fit=np.array([0.86, 0.3]), additive=False, unit="logit", converged=None, **more,
+        fit=np.array([0.86, 0.3]), additive=False, unit="logit", converged=None,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ OUTPUTS = ".jp-OutputArea-output:has(.liw)"
 
 def test_views_are_for_all_in_every_theme_and_change_their_language_live(lab, axe):
     results = [attribution(outputs=(" good",), target="“good”", seed=i) for i in range(3)]
-    for i, one in enumerate([*results, lime(target="“good”")]):
+    for i, one in enumerate([*results, lime()]):
         one.save(lab.server.root / f"{i}.npz")
     lab.open(SETUP, SHOW)
     lab.output(".liw-bee canvas").first.wait_for(timeout=60_000)
@@ -29,7 +29,7 @@ def test_views_are_for_all_in_every_theme_and_change_their_language_live(lab, ax
 
     lab.output(".liw-text [data-index='3']").first.click()  # what is pinned stays so
     assert lab.python("print(liw.language('zh'))") == "zh"
-    lab.page.locator("h2:has-text('为什么是“good”？')").nth(2).wait_for()
+    lab.page.locator("h2:has-text('为什么是“good”？')").nth(1).wait_for()
     lab.page.locator("h2:has-text('3 个文本中什么重要')").wait_for()
     assert lab.output(".liw").evaluate_all("all => all.map(e => e.lang)") == ["zh-Hans"] * 4
     assert lab.output(".liw-text [aria-selected=true]").first.inner_text().strip() == "dull"
@@ -43,5 +43,5 @@ def test_views_are_for_all_in_every_theme_and_change_their_language_live(lab, ax
     assert '<html lang="zh-Hans">' in page
 
     lab.python("liw.language('en')")
-    lab.page.locator("h2:has-text('Why “good”?')").nth(2).wait_for()
+    lab.page.locator("h2:has-text('Why “good”?')").nth(1).wait_for()
     assert lab.output(".liw").first.get_attribute("lang") == "en"
