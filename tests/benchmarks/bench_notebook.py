@@ -18,7 +18,7 @@ made = []
 def show(widget):
     made.append(widget)
     return widget"""
-EXPLAINED = [f"show(liw.explain(lm, texts[{i}], method='occlusion'))" for i in range(4)]
+EXPLAINED = [f"show(liw.explain(lm, texts[{i}]))" for i in range(4)]
 PLOTTED = [
     f"show(liw.{plot}(made[{i}]))" for i in range(3) for plot in ("waterfall", "force", "bar")
 ]
@@ -52,8 +52,12 @@ server, watch, open_host = _shared.server, _shared.watch, _shared.open_host
 lab, offline = _shared.lab, _shared.offline
 
 
-def until_all_react(page, began, seconds=600):
-    page.wait_for_function(f"count => ({REACTING})() >= count", arg=WIDGETS, timeout=1000 * seconds)
+def until_all_react(page, began, seconds=240):
+    failed = "document.querySelector('.jp-RenderedText[data-mime-type*=error]')?.textContent"
+    page.wait_for_function(
+        f"count => ({REACTING})() >= count || {failed}", arg=WIDGETS, timeout=1000 * seconds
+    )
+    assert not (said := page.evaluate(failed)), said
     return time.perf_counter() - began
 
 
