@@ -94,7 +94,7 @@ bench: setup ## benchmarks (two hours; BENCH_ROUNDS=1: one) into build/bench.md
 ##@ Build it
 .PHONY: setup frontend protocol format wheel clean help
 setup: ## .venv, packages, embedded models, bundles
-	@$(MAKE) --jobs=2 $(VENV)/.models frontend
+	@$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2) $(VENV)/.models frontend
 
 frontend: $(VENV)/.base $(filter $(VENV)/.node,$(NODE)) ## the JavaScript bundles, where stale
 	@python js/hatch_build.py

@@ -152,10 +152,12 @@ def told(error: BaseException) -> Told:
         >>> told(OSError("cannot read '/home/eve/models/tiny/config.json'"))["message"]
         "cannot read '…/config.json'"
     """
-    words = str(error)[: 10 * _MOST] or "no message"
-    for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST:
+    words = str(error) or "no message"
+    secrets = {value for name, value in os.environ.items() if _SECRET.search(name)}
+    for value in sorted(secrets, key=len, reverse=True):  # one may begin as another does
+        if len(value) >= _SHORTEST:
             words = words.replace(value, "…")
+    words = words[: 10 * _MOST]
     with suppress(RuntimeError):  # a user without a name and HOME has no home folder
         words = words.replace(str(Path.home()), "~") if Path.home() != Path("/") else words
     words = _PLACE.sub(lambda found: "…/" + re.split(r"[/\\]", found.group())[-1], words)

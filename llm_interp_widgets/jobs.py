@@ -249,9 +249,11 @@ class Job(Errand, Generic[R]):
         self._run = self._build = None  # type: ignore[assignment]
         look = self._progress
         every = range(len(look.merged.scores))
-        self._tell(Progress("failed", look.merged, every, look.seconds, error))
-        self._observers.clear()
-        super()._abandon(error)
+        try:
+            self._tell(Progress("failed", look.merged, every, look.seconds, error))
+        finally:
+            self._observers.clear()
+            super()._abandon(error)
 
     def _forked(self) -> None:
         self._observers = []  # a view belongs to the process that made it

@@ -164,9 +164,13 @@ def plan_pairs(
     question, columns = read(lm, prompt, target, granularity)
     chosen, stands_in, note = prepared(chosen, lm, columns)
     settings = settings_of(chosen)
-    if cover is not None:
-        cover.prompt(question.prompt.text)
-        cover.text(question.words)
+    if cover is not None:  # what is nowhere is said before the work
+        text = question.prompt.text
+        cover.prompt(text)
+        cover.tokens(columns, of=text)
+        cover.tokens(question.outputs, answer=True)
+        cover.plain([question.words, stands_in, question.note, note, settings])
+        cover.name(lm.info.name)
         cover.check()
 
     def run(stop: threading.Event) -> Iterator[Partial]:

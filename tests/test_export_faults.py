@@ -184,3 +184,17 @@ def test_a_link_stays_a_link(tmp_path):
     assert old.read_text() == "new"
     assert names(tmp_path) == ["kept", "page.html"]
     assert names(tmp_path / "kept") == ["page.html"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
+def test_where_no_file_can_be_is_an_error(tmp_path):
+    loop, nowhere = tmp_path / "loop", tmp_path / "nowhere"
+    loop.symlink_to(loop)
+    nowhere.symlink_to(tmp_path / "planted")
+    for place in (loop, tmp_path / "a\0b", tmp_path / "a\ud800"):
+        for overwrite in (True, False):
+            with pytest.raises(ExportError):
+                write_page(place, "new", overwrite=overwrite)
+    with pytest.raises(ExportError, match="exists already"):
+        write_page(nowhere, "new")
+    assert names(tmp_path) == ["loop", "nowhere"]

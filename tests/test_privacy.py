@@ -524,6 +524,7 @@ def test_numbers_alone_are_covered_too(lm):
         assert "██████" in found.prompt
         assert getattr(found, scores).any()
     for ask in (liw.attribute, liw.interactions):
+        assert "the" not in ask(lm, "in France", " a", filler=" the", redact="the").off
         with pytest.raises(ParameterError, match="found nowhere"):
             ask(lm, "in Spain", " a", redact="France")
 
@@ -532,6 +533,9 @@ def test_a_secret_is_covered_wherever_a_message_is_cut(monkeypatch):
     monkeypatch.setenv("SOME_TOKEN", "s3cret-s3cret")
     for length in range(3_980, 4_001):
         assert "s3c" not in errors.told(OSError("x" * length + "s3cret-s3cret"))["message"]
+    monkeypatch.setenv("OTHER_TOKEN", "s3cret-s3cret" + 1_200 * "-more")
+    long = "s3cret-s3cret" + 1_200 * "-more"
+    assert errors.told(OSError(60 * long))["message"] == 60 * "…"
 
 
 def test_a_closed_view_has_no_page(lm, tmp_path):

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from llm_interp_widgets.errors import ExportError
+from llm_interp_widgets.files import beside, destination, hidden
 
-_NAME = 230
-"""Bytes of a name that leave room for the rest of the hidden one."""
 _LEFT_AFTER = 60.0
 """Seconds without a change after which nobody is still writing a page."""
 
@@ -55,16 +53,18 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     Raises:
         ExportError: The file is there, or its folder is not.
     """
-    target = Path(path).expanduser()
-    if target.is_symlink():
-        target = target.resolve()  # the link stays, what it leads to is written
+    try:
+        target = destination(path)
+        blind = Path(path).expanduser().is_symlink() and not target.exists()
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{str(path)!r} cannot be written: {error}.") from error
     if target.is_dir():
         raise ExportError(f"{target} is a folder; give the name of a file in it.")
     if not target.parent.is_dir():
         raise ExportError(
             f"The folder {target.parent} does not exist; make it first, or choose another."
         )
-    if target.exists() and not overwrite:
+    if (blind or target.exists()) and not overwrite:
         raise _occupied(target)
     return target
 
@@ -77,35 +77,29 @@ def _occupied(target: Path) -> ExportError:
 
 def _put(target: Path, content: bytes, *, overwrite: bool) -> None:
     """Write beside the target, then move into place in one step."""
-    beside = target.with_name(f"{_beside(target)}{secrets.token_hex(4)}.part")
+    part = beside(target)
     try:
-        with beside.open("xb") as file:
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # before its name: a crash must not leave an empty page
-        if overwrite or not _link(beside, target):
-            beside.replace(target)
+        if overwrite or not _link(part, target):
+            part.replace(target)
     finally:
         with suppress(OSError):
-            beside.unlink()
-
-
-def _beside(target: Path) -> str:
-    """Return how the hidden name begins, short enough wherever the target's own name is."""
-    name = os.fsencode(target.name)[:_NAME].decode("utf-8", "ignore")
-    return f".{name}."
+            part.unlink()
 
 
 def _clear(target: Path) -> None:
     """Take away what earlier exports to this place left when they were killed."""
-    left = re.compile(re.escape(_beside(target)) + r"[0-9a-f]{8}\.part")
+    left = re.compile(re.escape(hidden(target)) + r"[0-9a-f]{8}\.part")
     with suppress(OSError):
-        for beside in [one for one in target.parent.iterdir() if left.fullmatch(one.name)]:
-            if time.time() - beside.stat().st_mtime > _LEFT_AFTER:
-                beside.unlink()
+        for part in [one for one in target.parent.iterdir() if left.fullmatch(one.name)]:
+            if time.time() - part.stat().st_mtime > _LEFT_AFTER:
+                part.unlink()
 
 
-def _link(beside: Path, target: Path) -> bool:
+def _link(part: Path, target: Path) -> bool:
     """Link the file into place, which fails if someone else was faster.
 
     Returns:
@@ -115,7 +109,7 @@ def _link(beside: Path, target: Path) -> bool:
         FileExistsError: The target appeared in the meantime.
     """
     try:
-        os.link(beside, target)
+        os.link(part, target)
     except FileExistsError:
         raise
     except OSError:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError, ResultError
+from llm_interp_widgets.files import beside, destination
 from llm_interp_widgets.results._archive import unpack
 from llm_interp_widgets.results._schema import Wrong, parsed
 
@@ -64,19 +64,21 @@ def write(
         if (part := getattr(result, outer)) is not None:
             data |= {f"{outer}.{name}": getattr(part, name) for name in inner}
     data["header"] = np.frombuffer(_encoded(header), dtype=np.uint8)
-    target = Path(path).expanduser()
-    beside = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
+    part = None
     try:
-        with beside.open("xb") as file:
+        target = destination(path)
+        part = beside(target)
+        with part.open("xb") as file:
             np.savez_compressed(file, **data)
-        beside.replace(target)
+        part.replace(target)
     except OSError as error:
         raise ResultError(
-            f"Cannot write {str(target)!r}: {error.strerror}. Choose a writable folder."
+            f"Cannot write {str(path)!r}: {error.strerror or error}. Choose another folder or name."
         ) from error
     finally:
-        with suppress(OSError):  # it is in place, or was never made
-            beside.unlink()
+        if part is not None:
+            with suppress(OSError):  # it is in place, or was never made
+                part.unlink()
     return target
 
 

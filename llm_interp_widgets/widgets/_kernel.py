@@ -66,34 +66,48 @@ def hear_always(comm: Any) -> None:  # noqa: ANN401 - comms are not typed
 
 
 def is_result() -> bool:
-    """Whether what is being formatted is the result of a cell, and not an argument of display."""
+    """Whether the result of a cell is being formatted, and not an argument of display."""
     return getattr(getattr(_shell(), "displayhook", None), "msg", None) is not None
 
 
 def watch(view: PageWidget) -> None:
-    """Tell a view which outputs hold it, by display id; those without an id get one."""
-    register = getattr(getattr(_shell(), "display_pub", None), "register_hook", None)
-    if register is None:
-        return
+    """Tell a view which outputs hold it, by display id; those without an id get one.
+
+    Hooks see what their own thread displays: what another one puts in a view's place goes unseen.
+    """
     _views[view.model_id] = view
-    if not getattr(_this_thread, "watches", False):  # hooks are a thread's own
-        _this_thread.watches = True
+    publisher = getattr(_shell(), "display_pub", None)
+    register = getattr(publisher, "register_hook", None)
+    if register is not None and getattr(_this_thread, "watched", None) is not publisher:
+        _this_thread.watched = publisher
         register(_place)
+
+
+def forget(view: PageWidget) -> None:
+    """Tell a view that is being closed nothing more."""
+    _views.pop(view.model_id, None)
+
+
+def _watched() -> list[PageWidget]:
+    """Return the views that are told; copied at once, as other threads add to them."""
+    return [view for reference in _views.valuerefs() if (view := reference()) is not None]
 
 
 def _place(message: dict[str, Any]) -> dict[str, Any]:
     """See a message that displays something on its way out."""
     content = message["content"]
-    shown = content.get("data", {}).get(_VIEW)
-    view = _views.get(str(shown.get("model_id"))) if isinstance(shown, dict) else None
-    place = content.get("transient", {}).get("display_id", view and view.model_id)
-    if place is None:
+    shown = (content.get("data") or {}).get(_VIEW)
+    name = shown.get("model_id") if isinstance(shown, dict) else None
+    view = _views.get(name) if isinstance(name, str) else None
+    transient = content.get("transient") or {}
+    place = transient.get("display_id", None if view is None else name)
+    if not isinstance(place, str):
         return message
-    for other in list(_views.values()):
+    for other in _watched():
         other.not_shown_at(place)
     if view is not None:
-        content["transient"] = {**content.get("transient", {}), "display_id": place}
-        view.shown_at(place, content["data"].get("text/html", ""))
+        content["transient"] = {**transient, "display_id": place}
+        view.shown_at(place, content["data"].get("text/html"))
     return message
 
 
@@ -119,14 +133,21 @@ def _shell() -> Any:  # noqa: ANN401 - IPython is not typed
 
 
 def _after_cell(result: Any = None) -> None:  # noqa: ANN401 - IPython is not typed
+    if is_result():  # IPython leaves it behind where formatting was interrupted
+        _shell().displayhook.msg = None
     failure = getattr(result, "error_in_exec", None)
     if isinstance(failure, KeyboardInterrupt):
         jobs.cancel_all()
     kernel = getattr(_shell(), "kernel", None)
-    if kernel is None or getattr(kernel, "_allow_stdin", True) or _VOILA in os.environ:
-        return
-    for job in jobs.live():
-        job.wait()
+    if (
+        kernel is not None
+        and not getattr(kernel, "_allow_stdin", True)
+        and _VOILA not in os.environ
+    ):
+        for job in jobs.live():
+            job.wait()
+    for view in _watched():  # what ended while its output was on its way
+        view.sum_up_unseen()
 
 
 def _listen_when_idle(loop: Any) -> None:  # noqa: ANN401 - tornado's loop

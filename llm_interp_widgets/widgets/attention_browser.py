@@ -224,7 +224,9 @@ class AttentionBrowser(PageWidget):
     def _retell(self) -> None:
         with suppress(ResultError):  # the record was closed: what was said stays
             self.subject = dict(self._texts.subject(say(_CAUTION)))
-        _keeper(self)()
+
+    def _is_over(self) -> bool:
+        return self._errand.finished
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the overview is complete; return whether it is.
@@ -346,7 +348,7 @@ def _teller(widget: AttentionBrowser) -> Callable[[InterpError], None]:
         if (alive := reference()) is not None and not alive._closed:  # noqa: SLF001
             failure = told(error)
             words = f"Induction and duplicate-token scores stay unknown. {failure['message']}"
-            alive.failure = dict(failure) | {"message": words}
+            alive.publish("failure", dict(failure) | {"message": words})
 
     return tell
 
@@ -366,7 +368,7 @@ def _keeper(widget: AttentionBrowser) -> Callable[[], None]:
 
     def publish() -> None:
         if (alive := reference()) is not None and not alive._closed:  # noqa: SLF001
-            alive.overviews = [dict(one.state()) for one in alive._drawings]  # noqa: SLF001
+            alive.publish("overviews", [dict(one.state()) for one in alive._drawings])  # noqa: SLF001
 
     return publish
 
@@ -383,7 +385,7 @@ def _ended(widget: AttentionBrowser) -> Callable[[str], None]:
                 drawing.status = status  # type: ignore[assignment]
         error = alive._errand.error  # noqa: SLF001
         if error is not None:
-            alive.failure = dict(told(error))
+            alive.publish("failure", dict(told(error)))
         publish()
         if not alive._viewed:  # noqa: SLF001
             alive._sum_up()  # noqa: SLF001
@@ -403,6 +405,6 @@ def _handle(widget: AttentionBrowser, content: object, _buffers: object) -> None
         try:
             widget.send(found, [bundle(content["name"]).encode()])
         except InterpError as error:
-            widget.failure = dict(told(error))
+            widget.publish("failure", dict(told(error)))
     elif content.get("type") == "ask" and is_question(content):
         widget._desk.ask(content)  # noqa: SLF001

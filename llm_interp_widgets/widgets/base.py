@@ -131,9 +131,10 @@ class ResultWidget(PageWidget):
 
     @traitlets.observe("snapshot")
     def _end(self, _: object) -> None:
-        """Sum up what is over, where no view will say when."""
-        if not self._viewed and all(is_over(one) for one in self._snapshots()):
-            self._sum_up()
+        self.sum_up_unseen()
+
+    def _is_over(self) -> bool:
+        return all(is_over(one) for one in self._snapshots())
 
     def _snapshots(self) -> Sequence[dict[str, Any]]:
         return [self.snapshot]
@@ -181,7 +182,7 @@ class JobsWidget(ResultWidget):
             place = len(self._feeds) - 1
             feed = Feed(about, job, _sender(self), _keeper(self, place), owned=owned)
             self._feeds.append(feed)
-            self.others = [*self.others, dict(feed.first())]
+            self.publish("others", [*self._latest_others(), dict(feed.first())])
         feed.start()
 
     def results(self, timeout: float | None = None) -> Sequence[Attribution]:
@@ -201,9 +202,13 @@ class JobsWidget(ResultWidget):
 
     def _keep_other(self, place: int, snapshot: wire.Snapshot) -> None:
         with self._lock:
-            kept = list(self.others)
+            kept = list(self._latest_others())
             kept[place] = dict(snapshot)
-            self.others = kept
+            self.publish("others", kept)
+
+    def _latest_others(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._published.get("others", self.others)
+        return found
 
 
 def is_over(snapshot: dict[str, Any]) -> bool:
@@ -251,7 +256,7 @@ def _keeper(widget: ResultWidget, place: int | None = None) -> Callable[[wire.Sn
         if alive is None:
             return
         if place is None:
-            alive.snapshot = dict(snapshot)
+            alive.publish("snapshot", dict(snapshot))
         elif isinstance(alive, JobsWidget):
             alive._keep_other(place, snapshot)  # noqa: SLF001 - the widget's own callback
 

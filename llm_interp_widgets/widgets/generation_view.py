@@ -131,7 +131,7 @@ class GenerationView(JobsWidget):
         with self._lock:
             if wanted not in self.contrasts:
                 about, job, submit = self._ask(output, alternative)
-                self.contrasts = [*self.contrasts, wanted]
+                self.publish("contrasts", [*self.contrasts, wanted])
                 self.add(about, job)
                 submit()
             place: int = self.contrasts.index(wanted)

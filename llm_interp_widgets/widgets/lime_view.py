@@ -73,7 +73,7 @@ def _looker(widget: LimeView) -> Callable[[Progress], None]:
     def look(progress: Progress) -> None:
         alive, merged = reference(), progress.merged
         if alive is not None and (merged.fit is not None or merged.last.final):
-            alive.neighbourhood = dict(packed(alive.about, merged))
+            alive.publish("neighbourhood", dict(packed(alive.about, merged)))
 
     return look
 

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from llm_interp_widgets.results.redaction import What
 
 
+_MOST_PLACES = 50  # outputs, the newest, whose summaries are kept up to date
+
+
 class PageWidget(anywidget.AnyWidget):
     """A view that can stand in a notebook and on a page.
 
@@ -66,8 +69,8 @@ class PageWidget(anywidget.AnyWidget):
         self._closed = False
         self._as_text = False  # buffers, for a host that loses them
         self._viewed = False  # by a browser
-        self._places: set[str] = set()  # outputs that hold it, by display id
-        self._summed_up = ""  # as they say it
+        self._places: dict[str, str] = {}  # outputs that hold it, by display id: their summaries
+        self._published: dict[str, Any] = {}
         self._own_layout = "layout" not in traits
         super().__init__(words=self._translated(), **traits)
         _kernel.hear_always(self.comm)
@@ -97,27 +100,53 @@ class PageWidget(anywidget.AnyWidget):
             raise NotImplementedError
         _kernel.show(*self._repr_mimebundle_(), self.model_id)
 
-    def shown_at(self, place: str, summary: str) -> None:
-        """Take note of an output that holds this view."""
-        self._places.add(place)
-        self._summed_up = summary
+    def shown_at(self, place: str, summary: str | None) -> None:
+        """Take note of an output that holds this view, and of its summary, if it has one."""
+        if summary is not None:
+            self._places[place] = summary
+            while len(self._places) > _MOST_PLACES:
+                del self._places[next(iter(self._places))]
 
     def not_shown_at(self, place: str) -> None:
         """Take note that an output holds something else now."""
-        self._places.discard(place)
+        self._places.pop(place, None)
+
+    def sum_up_unseen(self) -> None:
+        """Sum up what is over, where no view will say when."""
+        if not self._viewed and self._is_over():
+            self._sum_up()
+
+    def _is_over(self) -> bool:
+        """Whether nothing is computed any more."""
+        return True
 
     def _summary(self) -> str:
         state = {name: getattr(self, name) for name in self.shared_traits}
         return snapshot(state, self.bundle_name)
 
     def _sum_up(self) -> None:
-        """Replace the summary of every output by what holds now."""
-        if self._closed or not self._places or self._summary() == self._summed_up:
+        """Replace the summaries of all outputs that say something else than what holds now."""
+        if self._closed or not self._places:
             return
-        data, metadata = self._repr_mimebundle_()
-        self._summed_up = data["text/html"]
-        for place in tuple(self._places):
+        try:
+            data, metadata = self._repr_mimebundle_()
+        except (AttributeError, TypeError):
+            if self._closed:  # meanwhile, by another thread
+                return
+            raise
+        now = data["text/html"]
+        for place in [one for one, said in list(self._places.items()) if said != now]:
+            self._places[place] = now
             _kernel.show(data, metadata, place, update=True)
+
+    def publish(self, name: str, value: Any) -> None:  # noqa: ANN401 - whatever the trait holds
+        """Set a trait that is the kernel's to say, from any thread.
+
+        To refuse what the browser sets, traitlets rolls back all that was set meanwhile; what was
+        published is then set again.
+        """
+        self._published[name] = value
+        setattr(self, name, value)
 
     def send(self, content: Any, buffers: Any = None) -> None:  # noqa: ANN401 - as ipywidgets has it
         """Send a message, its buffers as text where the host loses them."""
@@ -154,7 +183,8 @@ class PageWidget(anywidget.AnyWidget):
         for name in wrong:
             self.send_state(name)
         if wrong and not self._closed:
-            self._retell()  # to refuse, traitlets rolls back what a worker published meanwhile
+            for name, value in list(self._published.items()):
+                setattr(self, name, value)  # the same, unless it was rolled back
 
     @property
     def heading(self) -> str:
@@ -207,6 +237,8 @@ class PageWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget off the screen."""
+        if self.comm is not None:
+            _kernel.forget(self)
         self._closed = True
         layout = self.layout if self._own_layout else None
         super().close()

@@ -74,7 +74,7 @@ def _view(item: object) -> PageWidget:
     if isinstance(item, Attribution):
         return TokenHighlighter.of(item)
     raise ParameterError(
-        f"A {type(item).__name__} cannot be saved as a page. Pass widgets from explain() or "
+        f"A {type(item).__name__} cannot stand on a page. Pass widgets from explain() or "
         "attend(), or results from attribute() or Attribution.load(); of an attention record, make "
         "a view: attend(record)."
     )

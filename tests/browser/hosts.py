@@ -87,15 +87,18 @@ class Host:
 # Importing torch and transformers is most of a short test's time. What a kernel has imported and
 # loaded stays; names, jobs and widgets go.
 EMPTY = """
-import gc, sys
+import gc
+import sys
 if "llm_interp_widgets" in sys.modules:
     import llm_interp_widgets.jobs as jobs
     jobs.cancel_all()
     for job in jobs.live():
         job.wait()
+    sys.modules["llm_interp_widgets.words"].language("en")
 if "ipywidgets" in sys.modules:
     sys.modules["ipywidgets"].Widget.close_all()
 get_ipython().reset(new_session=True)
+gc.collect()
 """
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "hosts"
 TEXT = ".liw-text"
 TOKENS = ".liw-text [data-index]"
 CANCELLED = ".liw-progress[data-outcome=cancelled]"

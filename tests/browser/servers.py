@@ -85,7 +85,8 @@ class Server:
     def pass_on(self, notebook: str) -> None:
         """Let a notebook that will be opened have the kernel that runs already, if one does."""
         for session in self.get("api/sessions"):
-            self._ask("PATCH", f"api/sessions/{session['id']}", {"path": notebook})
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                self._ask("PATCH", f"api/sessions/{session['id']}", {"path": notebook})
 
     def run(self, code: str, seconds: float) -> bool:
         """Run code in the kernel of a Jupyter server's only session; return whether that went."""
@@ -103,7 +104,7 @@ class Server:
                 )
             finally:
                 client.stop_channels()
-        except (ValueError, OSError, RuntimeError, queue.Empty, TimeoutError):
+        except (ValueError, TypeError, LookupError, OSError, RuntimeError, queue.Empty):
             return False
         return reply["content"]["status"] == "ok"
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from screen import CANCELLED, FINISHED, SCORED, TOKENS, same, scores_on
+from screen import CANCELLED, FINISHED, SCORED, SCREENSHOTS, TOKENS, same, scores_on
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "hosts"
 SETUP = "import llm_interp_widgets as liw\nlm = liw.load()"
 FOX = "The quick brown fox jumps over the lazy dog, and " * 2
 ENDLESS = f"""text = "{FOX}the capital of France is"

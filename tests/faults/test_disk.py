@@ -56,7 +56,7 @@ def test_a_disk_that_fills_up_at_any_byte(saved, tmp_path, old):
         path.unlink()
     times = 0
     for size in (0, 1, *range(whole // 7, whole, max(1, whole // 7)), whole - 1):
-        with Disk(size), pytest.raises(ResultError, match=r"Cannot write .*writable folder"):
+        with Disk(size), pytest.raises(ResultError, match=r"Cannot write .*: File too large"):
             thing.save(path)
         times += 1
         assert names_in(tmp_path) == (["saved.liw"] if old else []), "a half file is left"
@@ -105,6 +105,16 @@ def test_an_interrupt_in_the_middle_leaves_the_old_file(saved, tmp_path, monkeyp
     np.testing.assert_array_equal(told(load(path)), told(thing))
 
 
+def test_a_long_name_is_written_and_a_link_stays_one(saved, tmp_path):
+    thing, load, told = saved
+    long, link = tmp_path / ("页" * 80 + ".liw"), tmp_path / "link.liw"
+    link.symlink_to(thing.save(long))
+    thing.save(link)
+    assert link.is_symlink()
+    np.testing.assert_array_equal(told(load(link)), told(thing))
+    assert names_in(tmp_path) == sorted([long.name, link.name])
+
+
 def test_places_that_cannot_be_written_are_refused_in_words(saved, tmp_path):
     thing, *_ = saved
     (tmp_path / "file").write_text("a file")
@@ -114,8 +124,10 @@ def test_places_that_cannot_be_written_are_refused_in_words(saved, tmp_path):
         tmp_path / "file" / "saved.liw",
         tmp_path / "folder",
         tmp_path / ("x" * 300),
+        tmp_path / "a\0b",
+        tmp_path / "a\ud800",
     ):
-        with pytest.raises(ResultError, match=r"Cannot write .*\. Choose a writable folder"):
+        with pytest.raises(ResultError, match=r"Cannot write .*\. Choose another folder"):
             thing.save(place)
     assert names_in(tmp_path) == ["file", "folder"]
     assert names_in(tmp_path / "folder") == []

@@ -221,7 +221,7 @@ def test_what_was_running_is_summed_up_when_it_is_over(queued, kernel):
     w._settle()
     ((data, place, update),) = kernel.shown
     assert (place, update) == (w.model_id, True)
-    assert "Still running" not in data["text/html"]
+    assert "when this was saved" not in data["text/html"]
     Front(w).say(type="rest")
     assert len(kernel.shown) == 1, "nothing has changed"
 
@@ -250,6 +250,60 @@ def test_every_output_is_summed_up_where_it_still_holds_the_view(queued, kernel)
         (w.model_id, True), ("mine", True),
     }  # fmt: skip
     assert len(kernel.shown) == 2
+
+
+def test_an_output_that_was_displayed_before_the_end_is_not_forgotten_for_one_after_it(
+    queued, kernel
+):
+    w, let_go = queued
+    Front(w).say(type="ready", binary=True)
+    let_go()
+    w.result()
+    w._settle()
+    kernel.display(w, "after")
+    kernel.shown.clear()
+    Front(w).say(type="rest")
+    ((data, place, update),) = kernel.shown
+    assert (place, update) == (w.model_id, True)
+    assert "when this was saved" not in data["text/html"]
+
+
+def test_what_ends_while_its_output_is_on_its_way_is_summed_up_after_the_cell(queued, kernel):
+    w, let_go = queued
+    data, _ = kernel.formatter.format(w)
+    let_go()
+    w.result()
+    w._settle()
+    kernel.shown.clear()
+    kernel._publish(data, transient={"display_id": "late"})
+    assert "when this was saved" in kernel.shown[0][0]["text/html"]
+    _kernel._after_cell()
+    data, place, update = kernel.shown[-1]
+    assert (place, update) == ("late", True)
+    assert "when this was saved" not in data["text/html"]
+
+
+def test_what_is_displayed_later_or_oddly_is_displayed(widget, kernel):
+    data, _ = kernel.formatter.format(widget)
+    kernel.display(widget, ["no", "name"])
+    widget.close()
+    kernel._publish(data)
+    kernel._publish({"application/vnd.jupyter.widget-view+json": "?"}, transient=None)
+    assert len(kernel.shown) == 3
+    assert [place for _, place, _ in kernel.shown[1:]] == [None, None]
+
+
+def test_an_interrupted_result_is_not_taken_for_the_next_one(widget, kernel):
+    kernel.displayhook.msg = {}
+    _kernel._after_cell()
+    kernel.display(widget, "mine")
+    assert [place for _, place, _ in kernel.shown] == ["mine"]
+
+
+def test_only_so_many_outputs_are_kept_up_to_date(widget, kernel):
+    for i in range(60):
+        kernel.display(widget, f"{i}")
+    assert list(widget._places) == [f"{i}" for i in range(10, 60)]
 
 
 def test_a_terminal_is_not_told_twice(widget, monkeypatch):

@@ -178,7 +178,7 @@ def test_a_saved_result_is_shown_again(tiny_lm, tmp_path):
     assert np.array_equal(unpacked(w), a.scores)
     assert w.snapshot["state"]["verdict"] == a.verdict
     liw.save_html(tmp_path / "a.html", again)
-    with pytest.raises(liw.errors.ParameterError, match="A str cannot be saved"):
+    with pytest.raises(liw.errors.ParameterError, match="A str cannot stand on a page"):
         liw.save_html(tmp_path / "b.html", ["a.liw"])
     with pytest.raises(liw.errors.ParameterError, match="nothing to show"):
         liw.save_html(tmp_path / "b.html", [])
