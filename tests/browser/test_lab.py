@@ -139,8 +139,8 @@ def test_plots_beside_a_running_job_follow_it_through_a_reload(lab, axe):
     for theme in lab.THEMES:
         lab.theme(theme)
         name = f"lab-{theme.removeprefix('JupyterLab ').replace(' ', '-').lower()}.png"
-        lab.page.screenshot(path=SCREENSHOTS / name)
         assert axe(lab.page, ".jp-OutputArea-output:has(.liw-force)") == [], theme
+        lab.page.screenshot(path=SCREENSHOTS / name)  # JupyterLab's curtain is gone by now
 
 
 STORY = """from IPython.display import display

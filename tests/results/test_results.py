@@ -110,7 +110,7 @@ def test_damaged_files_are_refused(tmp_path, content):
 def test_missing_and_unwritable_say_so(tmp_path):
     with pytest.raises(ResultError, match="There is no file"):
         Attribution.load(tmp_path / "missing")
-    with pytest.raises(ResultError, match="writable folder"):
+    with pytest.raises(ResultError, match="Choose another folder"):
         attribution().save(tmp_path / "no" / "such" / "folder")
 
 
