@@ -171,17 +171,25 @@ def test_what_the_browser_sets_wrongly_is_put_right_there(shown, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kind", "trait"), [("highlighter", "snapshot"), ("attention", "overviews")]
+    ("kind", "trait"),
+    [
+        ("highlighter", "snapshot"),
+        ("compare", "others"),
+        ("attention", "overviews"),
+        ("attention", "failure"),
+    ],
 )
 def test_a_refusal_loses_nothing_that_a_worker_published_meanwhile(shown, kind, trait):
     widget = shown(kind)
-    latest = getattr(widget, trait)
-    older = latest | {"seq": -1} if isinstance(latest, dict) else []
+    latest = getattr(widget, trait) or {"name": "E", "message": "of a worker"}
+    older = latest | {"seq": -1} if isinstance(latest, dict) else latest[1:]
+    if trait == "failure":
+        older = {}
     setattr(widget, trait, older)
 
     class Meanwhile(traitlets.Int):
         def validate(self, obj, value):
-            setattr(obj, trait, latest)
+            obj.publish(trait, latest)
             raise traitlets.TraitError("refused")
 
     widget.add_traits(selected=Meanwhile(None, allow_none=True).tag(sync=True))
