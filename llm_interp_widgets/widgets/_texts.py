@@ -7,7 +7,7 @@ of their own, and what a reader must know of each.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,15 @@ _TITLES = {
 _LABEL = 48  # characters of a piece's name
 
 
+class Size(NamedTuple):
+    """How many there are of what a stack has; known though its record was closed."""
+
+    layers: int
+    heads: int
+    queries: int
+    keys: int
+
+
 class Texts:
     """Stacks of one record, or of two, by name.
 
@@ -58,6 +67,10 @@ class Texts:
             self.records += others
             self.names += [f"{one.name} (second text)" for one in others]
         self._two = beside is not None
+        self.sizes = {
+            name: Size(one.layers, one.heads, *one.shape)
+            for name, one in zip(self.names, self.records, strict=True)
+        }
 
     def subject(self, caution: str, cover: Cover | None = None) -> wire.AttentionSubject:
         """Return what is fixed for the life of a view.

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.export.page import Policy
     from llm_interp_widgets.models.record import AttentionRecord
     from llm_interp_widgets.results.redaction import What
+    from llm_interp_widgets.widgets._texts import Size
 
 BUDGET = 10_000_000
 _CAUTION = "Weights, not importance: they say where a head looked, not what its looking did."
@@ -152,9 +153,9 @@ class AttentionBrowser(PageWidget):
     @traitlets.validate("head")
     def _check_head(self, proposal: dict[str, Any]) -> list[int]:
         layer, head = proposal["value"]
-        record = self._stack(self.stack)
-        _in_range("layer", layer, record.layers, least=-1)
-        _in_range("head", head, record.heads, least=-1)
+        size = self._stack(self.stack)
+        _in_range("layer", layer, size.layers, least=-1)
+        _in_range("head", head, size.heads, least=-1)
         if layer < 0 <= head:
             msg = f"head={head} of all layers is no head: (-1, -1) takes all heads together."
             raise traitlets.TraitError(msg)
@@ -165,7 +166,8 @@ class AttentionBrowser(PageWidget):
         value: int | None = proposal["value"]
         name = proposal["trait"].name
         if value is not None:
-            _in_range(name, value, self._stack(self.stack).shape[name == "key"])
+            size = self._stack(self.stack)
+            _in_range(name, value, size.queries if name == "selected" else size.keys)
         return value
 
     @traitlets.validate("selected_heads", "beside")
@@ -177,32 +179,30 @@ class AttentionBrowser(PageWidget):
                 msg = f"{name} holds (layer, head), or (layer, head, stack); not {one!r}."
                 raise traitlets.TraitError(msg)
             layer, head, stack = (*one, first)[:3]
-            record = self._stack(stack)
-            _in_range("layer", layer, record.layers)
-            _in_range("head", head, record.heads)
+            size = self._stack(stack)
+            _in_range("layer", layer, size.layers)
+            _in_range("head", head, size.heads)
             heads.append((layer, head) if stack == first else (layer, head, stack))
         return list(heads[0]) if name == "beside" and heads else list(dict.fromkeys(heads))
 
     @traitlets.observe("stack")
     def _enter_stack(self, _: object) -> None:
         """Let go of a head and of tokens that another stack has and this one has not."""
-        record = self._stack(self.stack)
-        if self.head[0] >= record.layers or self.head[1] >= record.heads:
+        size = self._stack(self.stack)
+        if self.head[0] >= size.layers or self.head[1] >= size.heads:
             self.head = [0, 0]
-        for name, size in zip(("selected", "key"), record.shape, strict=True):
-            if (getattr(self, name) or 0) >= size:
+        for name, count in (("selected", size.queries), ("key", size.keys)):
+            if (getattr(self, name) or 0) >= count:
                 setattr(self, name, None)
 
-    def _stack(self, name: str) -> AttentionRecord:
-        if name not in self._texts.names:
+    def _stack(self, name: str) -> Size:
+        """Return a stack's size; its record may be closed, as what is asked of it will say."""
+        size: Size | None = self._texts.sizes.get(name)
+        if size is None:
             names = ", ".join(map(repr, self._texts.names))
             msg = f"There is no stack {name!r}; this view has {names}."
             raise traitlets.TraitError(msg)
-        found: AttentionRecord = self._texts.records[self._texts.names.index(name)]
-        if not found.calls:
-            msg = "The record of this view was closed. Call attend again."
-            raise traitlets.TraitError(msg)
-        return found
+        return size
 
     # ── life ──────────────────────────────────────────────────────────────────
 

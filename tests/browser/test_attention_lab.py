@@ -105,10 +105,11 @@ def test_a_long_text_is_zoomed_searched_reloaded_and_left_without_its_model(lab)
     lab.output(OPENED).wait_for(timeout=30_000)
     assert lab.python("print(b.head)") == "[5, 2]"
     lab.python("b.record.close()")
-    lab.page.mouse.move(0, 0)  # what comes to lie under the pointer is pointed at, too
+    lab.page.mouse.move(0, 0)  # the pointer may lie on the overview, and points at a head, too
     lab.output(OVERVIEW).focus()
     for key in ("ArrowRight", "Enter"):
         lab.page.keyboard.press(key)
+    lab.until("print(b.head)", "[6, 2]")
     lab.output(".liw-heads-problem:has-text('closed')").first.wait_for()
     assert lab.output(DRAWN).count() == 1, "the overview stays"
 

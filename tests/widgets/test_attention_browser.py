@@ -316,6 +316,8 @@ def test_a_record_that_was_closed_says_so_in_the_view(browse):
     assert failure["name"] == "ResultError"
     assert "closed" in failure["message"]
     assert widget.overviews[0]["status"] == "done"
+    widget.set_state({"head": [1, 1], "selected": 2})  # stays, and says why it is empty
+    assert (widget.head, widget.selected) == ([1, 1], 2)
 
 
 # ── the desk ──────────────────────────────────────────────────────────────────
