@@ -253,6 +253,16 @@ def test_without_javascript_there_are_the_sentence_and_the_scores():
     assert "Only a test." in reader.text["p"]
 
 
+def test_without_javascript_all_that_is_compared_is_there():
+    first, second = (snapshot(["The", " France"], scores) for scores in ([1.0, 2.0], [3.0, 4.0]))
+    state = {"snapshot": first, "others": [second], "labels": ["one", "two"]}
+    reader = read(render_page([View("compare", state)], "x"))
+    assert reader.text["td"] == [f"+{n} ± 0.49" for n in (1, 2, 3, 4)]
+    said = [words.split(", done")[0] for words in reader.text["p"] if ", done" in words]
+    assert said == ["one, Shapley values", "two, Shapley values"]
+    assert reader.text["pre"] == ["The France"], "once"
+
+
 def test_a_view_with_nothing_known_has_a_fallback_too():
     reader = read(render_page([View("token_highlighter", {"snapshot": {}})], "x"))
     assert "This view needs JavaScript." in reader.text["p"]

@@ -48,10 +48,18 @@ def plain_text(state: Mapping[str, object]) -> str:
     data = state.get("data")
     if isinstance(data, dict) and data.get("texts"):
         return _texts(cast("wire.CollectionData", data))
-    snapshot = state.get("snapshot")
-    if not isinstance(snapshot, dict) or not snapshot.get("subject"):
-        return ""
-    return _explanation(cast("wire.Snapshot", snapshot))
+    others, labels = state.get("others"), state.get("labels")
+    shown = [
+        cast("wire.Snapshot", one)
+        for one in [state.get("snapshot"), *(others if isinstance(others, list) else [])]
+        if isinstance(one, dict) and one.get("subject")
+    ]
+    names = labels if isinstance(labels, list) and len(labels) == len(shown) else [""] * len(shown)
+    prompts = ["", *(one["subject"]["prompt"] for one in shown)]
+    return "\n".join(
+        _explanation(one, str(name), again=prompt == one["subject"]["prompt"])
+        for one, name, prompt in zip(shown, names, prompts, strict=False)
+    )
 
 
 def _texts(data: wire.CollectionData) -> str:
@@ -78,20 +86,29 @@ def _texts(data: wire.CollectionData) -> str:
     )
 
 
-def _explanation(snapshot: wire.Snapshot) -> str:
+def _explanation(snapshot: wire.Snapshot, name: str, *, again: bool) -> str:
+    """Say one of a view's explanations.
+
+    Args:
+        snapshot: Of its job.
+        name: What tells it from the others.
+        again: The text was just said.
+    """
     subject, state = snapshot["subject"], snapshot["state"]
     inputs, outputs = subject["inputs"], subject["outputs"]
     shape = (len(outputs), len(inputs))
     scores = wire.unpack(snapshot["scores"], shape)
     errors = wire.unpack(snapshot["standard_error"], shape)
     facts = [f"{fact['label']}: {fact['value']}" for fact in state["facts"]]
-    standing = [subject["method_title"], say(state["status"]), say(state["verdict"])]
+    called = dict.fromkeys(one for one in (name, subject["method_title"]) if one)
+    standing = [*called, say(state["status"]), say(state["verdict"])]
     said = say("{said}.", said=say(", ").join(standing))
     lines = [
         f"<h2>{_html(say('Why {target}?', target=subject['target']))}</h2>",
         f"<p>{_html(said)} {_html(' '.join(state['sentences']))}</p>",
-        f"<pre>{_html(subject['prompt'])}</pre>",
     ]
+    if not again or not subject["prompt"]:
+        lines.append(f"<pre>{_html(subject['prompt'])}</pre>")
     if subject["caution"]:
         lines.append(f"<p>{_html(subject['caution'])}</p>")
     if state["error"] is not None:
