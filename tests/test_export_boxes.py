@@ -36,8 +36,16 @@ def of(*names):
         ('<img src="data:image/png;base64,AA==">', '<img src="data:image/png;base64,AA==">'),
         ('<img src="data:image/svg+xml;base64,AA==">z', "z"),
         (
+            '<p style="color: red; font-size:12px;">s</p>',
             '<p style="color: red; font-size:12px">s</p>',
-            '<p style="color: red; font-size:12px">s</p>',
+        ),
+        (
+            '<p style="position:fixed;inset:0; margin:-9px 0;width:9px;z-index:9">s</p>',
+            '<p style="width:9px">s</p>',
+        ),
+        (
+            '<p style="border:1px solid var(--a);margin-top:calc(0px - 9px);margin:0 auto">s</p>',
+            '<p style="border:1px solid var(--a); margin:0 auto">s</p>',
         ),
         ('<p style="background:url(http://a.b)">s</p>', "<p>s</p>"),
         ("<iframe src=//a.b></iframe><form><input></form>z", "z"),
