@@ -206,6 +206,7 @@ class _JupyterApp(Host):
         self.page.wait_for_function(
             "name => document.body.dataset.jpThemeName === name", arg=name, timeout=20_000
         )
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
 class Lab(_JupyterApp):

@@ -256,7 +256,9 @@ function draw(context: CanvasRenderingContext2D, drawing: Drawing): void {
     context.fillRect(Math.round(x(tick)), TOP - 4, 1, height - TOP);
     context.globalAlpha = 0.7;
     context.textAlign = "center";
-    if ((i - zero) % every === 0) context.fillText(signed(tick), x(tick), 10);
+    if ((i - zero) % every !== 0) return;
+    const half = context.measureText(signed(tick)).width / 2;
+    context.fillText(signed(tick), Math.min(x(tick), width - half - 1), 10);
   });
   const colour = colours(data, output, theme, colourBy);
   rows.forEach((group, row) => {
