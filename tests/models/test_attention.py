@@ -9,7 +9,12 @@ import pytest
 import torch
 
 import llm_interp_widgets as liw
-from llm_interp_widgets.errors import ModelMemoryError, ParameterError, PromptTooLongError
+from llm_interp_widgets.errors import (
+    ModelMemoryError,
+    ParameterError,
+    PromptTooLongError,
+    UnsupportedModelError,
+)
 from llm_interp_widgets.models import attention as room
 from llm_interp_widgets.models.memory import record_bytes
 
@@ -106,3 +111,11 @@ def test_a_decoder_by_another_name_has_induction_scores(tokenizer: Any) -> None:
     record = liw.attention(liw.wrap(OPTForCausalLM(config).eval(), tokenizer), TEXT)
     assert record.name == "decoder"
     assert np.isfinite(record.head_scores()["induction"]).all()
+
+
+def test_an_encoder_decoder_outside_of_the_registry_is_told_so(
+    tiny_lm: Callable[..., LanguageModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_interp_widgets.models.attention.bypasses", lambda _: True)
+    with pytest.raises(UnsupportedModelError, match=r"transformers 5\.15"):
+        liw.attention(tiny_lm("bart"), TEXT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import warnings
 
 import numpy as np
 import pytest
@@ -198,8 +197,7 @@ def test_a_refusal_loses_nothing_that_a_worker_published_meanwhile(shown, kind, 
 
 
 def test_what_the_browser_sets_rightly_is_taken_together(tiny_lm):
-    with warnings.catch_warnings():
-        widget = liw.attend(tiny_lm("t5"), TEXT)
+    widget = liw.attend(tiny_lm("bart"), TEXT)
     widget.wait()
     widget.set_state({"stack": "cross", "head": [1, 3], "mode": "text", "selected_heads": [[0, 1]]})
     assert (widget.stack, widget.head, widget.mode) == ("cross", [1, 3], "text")
