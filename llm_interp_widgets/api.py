@@ -7,7 +7,6 @@ is wrong is raised here, in the caller's cell, before any work has started.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from llm_interp_widgets.models.load import load, public_name
 from llm_interp_widgets.models.record import AttentionRecord
 from llm_interp_widgets.models.tokenize import token_name
 from llm_interp_widgets.planning import plan, plan_pairs, read
-from llm_interp_widgets.results.redaction import Cover
+from llm_interp_widgets.results.redaction import Cover, covering
 from llm_interp_widgets.targets import Contrast, Generate, ask
 from llm_interp_widgets.wire import pack
 
@@ -123,10 +122,11 @@ def attend(
             "A record is compared with a record: attend(record, beside=attention(lm, text))."
         )
     AttentionBrowser.check(traits)
-    shown = record(lm if prompt is None else prompt)
-    if "stack" in traits:
-        shown.stack(traits["stack"])
-    other = None if beside is None else record(beside)
+    with covering(redact, prompt, beside):
+        shown = record(lm if prompt is None else prompt)
+        if "stack" in traits:
+            shown.stack(traits["stack"])
+        other = None if beside is None else record(beside)
     return AttentionBrowser(shown, other, redact=redact, **traits)
 
 
@@ -378,8 +378,8 @@ def interactions(
     """
     chosen = PairInteractions(index=index, seconds=seconds, off=off, filler=filler)
     cover = None if redact is None else Cover(redact)
-    job = plan_pairs(lm, prompt, target, chosen, granularity, cover)
-    with nullcontext() if cover is None else cover.errors():
+    with covering(redact, prompt):
+        job = plan_pairs(lm, prompt, target, chosen, granularity, cover)
         found = submit(job, str(lm.device)).result()
     return found if cover is None else cover.over(found)
 
@@ -426,18 +426,18 @@ def generate(
         raise ParameterError(f"alternatives={alternatives!r} must be a whole number, 0 or above.")
     about, job = plan(lm, prompt, Generate(n), method, granularity, seed, params, redact=redact)
     cover, outputs = None, about.outputs
-    if redact is not None:
-        question, cover = read(lm, prompt, Generate(n), granularity)[0], Cover(redact)
-        cover.tokens(question.prompt.tokens)
-        outputs = question.outputs
-    said = [output.id for output in outputs]
-    ids, log_probs = lm.likely(lm.encode(prompt), said, alternatives + 1)
+    with covering(redact, prompt):
+        if redact is not None:
+            question, cover = read(lm, prompt, Generate(n), granularity)[0], Cover(redact)
+            cover.tokens(question.prompt.tokens)
+            outputs = question.outputs
+        said = [output.id for output in outputs]
+        ids, log_probs = lm.likely(lm.encode(prompt), said, alternatives + 1)
     device = str(lm.device)
 
     def ask(output: int, other: int) -> tuple[About, Job[Attribution], Callable[[], object]]:
         why = Contrast(said[output], int(ids[output, other]), tuple(said[:output]))
-        with nullcontext() if cover is None else cover.errors():
-            about, job = plan(lm, prompt, why, method, granularity, seed, params, redact=redact)
+        about, job = plan(lm, prompt, why, method, granularity, seed, params, redact=redact)
         return about, job, lambda: submit(job, device)
 
     names = [[token_name(lm.tokenizer, int(i)) for i in row] for row in ids]

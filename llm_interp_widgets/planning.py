@@ -30,7 +30,7 @@ from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.interactions import Interactions, completeness_gap
 from llm_interp_widgets.results.partial import Merged
-from llm_interp_widgets.results.redaction import Cover
+from llm_interp_widgets.results.redaction import Cover, covering
 from llm_interp_widgets.targets import ask
 from llm_interp_widgets.text.features import pieces, require_features
 
@@ -88,6 +88,21 @@ def plan(
     Raises:
         InterpError: Whatever ``attribute`` says it raises.
     """
+    with covering(redact, prompt):
+        return _plan(lm, prompt, target, method, granularity, seed, params, memo, redact)
+
+
+def _plan(
+    lm: LanguageModel,
+    prompt: PromptLike,
+    target: TargetLike,
+    method: str,
+    granularity: Granularity,
+    seed: int,
+    params: dict[str, Any],
+    memo: Known | None,
+    redact: What | None,
+) -> tuple[About, Job[Attribution]]:
     check_model(lm)
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")

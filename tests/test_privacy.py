@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import gzip
 import json
 import re
 import socket
 import threading
+import traceback
 import zipfile
 import zlib
 
@@ -17,8 +19,17 @@ import pytest
 
 import llm_interp_widgets as liw
 from llm_interp_widgets import errors
-from llm_interp_widgets.errors import ClosedWidgetError, JobError, ParameterError
-from llm_interp_widgets.results.redaction import BLOCK
+from llm_interp_widgets.errors import (
+    ClosedWidgetError,
+    InterpError,
+    JobError,
+    ModelError,
+    ParameterError,
+)
+from llm_interp_widgets.export._payload import islands
+from llm_interp_widgets.models.record import AttentionRecord
+from llm_interp_widgets.results.redaction import BLOCK, Cover
+from llm_interp_widgets.text.tokens import Token
 
 TEXT = "The capital of France is Paris, and Zanzibar Hilton's key is qx7-41 of Japan"
 FEW = {"evaluations": 40, "precision": None}
@@ -543,3 +554,165 @@ def test_a_closed_view_has_no_page(lm, tmp_path):
     w.close()
     with pytest.raises(ClosedWidgetError):
         w.to_html(tmp_path / "a.html", redact="France")
+
+
+NAME = "Featherstonehaugh"  # many tokens for the model
+
+
+def said_of(widget):
+    """Return all that a view holds, as one text."""
+    state = {name: getattr(widget, name) for name in widget.shared_traits}
+    tokens = [text["tokens"] for text in state.get("subject", {}).get("texts", [])]
+    return json.dumps(state, default=repr) + "".join(map("".join, tokens))
+
+
+def pieces_of(word, least=4):
+    return [word[i : i + least] for i in range(len(word) - least + 1)]
+
+
+@pytest.mark.parametrize("prompt", [f"Dr. {NAME} met his wife, Mrs.", "He called the doctor, Mr."])
+def test_a_target_that_is_cut_off_is_covered(lm, tmp_path, prompt):
+    record = liw.attention(lm, prompt, f" {NAME}")
+    assert record.tokens[-1].text.strip() in NAME
+    assert not "".join(token.text for token in record.tokens).endswith(NAME)
+    covered = record.redacted([NAME])
+    left = "".join(token.text for token in covered.tokens)
+    assert not [piece for piece in pieces_of(NAME) if piece in left]
+    for old, new in zip(record.tokens, covered.tokens, strict=True):
+        assert new.id == (old.id if new.text == old.text else -1)
+    widget = liw.attend(lm, prompt, f" {NAME}", redact=re.compile("Fe[a-z]+gh"))
+    try:
+        assert not [piece for piece in pieces_of(NAME) if piece in said_of(widget)]
+        page = widget.to_html(tmp_path / "page.html").read_text()
+        state = islands(page)[0]["models"][0]["state"]
+        tokens = "".join(state["subject"]["texts"][0]["tokens"])
+        assert not [piece for piece in pieces_of(NAME) if piece in tokens]
+    finally:
+        widget.close()
+
+
+def attribution_of(prompt, written):
+    """Return a result of these pieces and outputs."""
+    ends = [sum(map(len, prompt[: i + 1])) for i in range(len(prompt))]
+    inputs = [
+        Token(text, i, end - len(text), end, position=i)
+        for i, (text, end) in enumerate(zip(prompt, ends, strict=True))
+    ]
+    shape = (len(written), len(prompt))
+    return dataclasses.replace(
+        made(),
+        prompt="".join(prompt),
+        inputs=tuple(inputs),
+        outputs=tuple(Token(text, 7, 0, 0) for text in written),
+        scores=np.zeros(shape),
+        standard_error=None,
+        spread=None,
+        **{name: np.zeros(shape[:1]) for name in ("base_values", "output_values")},
+        completeness_gap=np.zeros(shape[:1]),
+        without=(),
+        params={},
+        target="",
+        note="",
+        off="",
+    )
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_a_pattern_finds_in_one_text_is_covered_in_the_other(lm, turned):
+    texts = ["My name is Zanzibar. Hello", "Who is zanzibar?"]
+    first, second = texts[::-1] if turned else texts
+    widget = liw.attend(lm, first, beside=second, redact=re.compile(r"(?<=name is )\w+"))
+    try:
+        assert "zanzibar" not in said_of(widget).lower()
+    finally:
+        widget.close()
+
+
+def test_a_secret_may_begin_in_the_prompt_and_end_in_the_answer():
+    a = attribution_of(["My", " Zan"], ["zib", "ar"])
+    covered = a.redacted(["Zanzibar"])
+    assert covered.prompt == "My ███"
+    assert [token.text for token in covered.outputs] == ["███", "██"]
+    begun = attribution_of(["My", " Zanzibar"], [" Hi", " Za", "nzi"]).redacted(["Zanzibar"])
+    assert [token.text for token in begun.outputs] == [" Hi", " ██", "███"]
+    other = attribution_of(["My", " Zanzibar"], [" ZANZIBAR"]).redacted(["Zanzibar"])
+    assert other.outputs[0].text == " ████████"
+
+
+def test_roles_are_covered():
+    a = attribution_of(["My", " Zanzibar"], [" Hi"])
+    inputs = tuple(dataclasses.replace(token, role="Zanzibar Hilton") for token in a.inputs)
+    covered = dataclasses.replace(a, inputs=inputs).redacted(["Zanzibar"])
+    assert {token.role for token in covered.inputs} == {"████████ Hilton"}
+
+
+def test_a_word_of_a_pattern_is_covered_apart_from_longer_words_of_the_prompt():
+    what = re.compile(r"(?<=is )Ann\b")
+    assert Cover(what).prompt("She is Ann. Ann, annual") == "She is ███. ███, annual"
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda lm, text, redact: liw.explain(lm, text, redact=redact, filler=text), "filler"),
+        (
+            lambda lm, text, redact: liw.attribute(lm, text, text * 2, "shaply", redact=redact),
+            "shapley",
+        ),
+        (
+            lambda lm, text, redact: liw.attribute(
+                lm, text, liw.Contrast(f" {NAME}", f" {NAME}"), redact=redact
+            ),
+            "compares",
+        ),
+        (
+            lambda lm, text, redact: liw.attend(lm, text, liw.Contrast(text, text), redact=redact),
+            "compares",
+        ),
+        (lambda lm, text, redact: liw.interactions(lm, text, filler=text, redact=redact), "filler"),
+        (lambda lm, text, redact: liw.explain(lm, text, redact=["Mozambique-77"]), "found nowhere"),
+    ],
+)
+def test_no_error_says_what_is_covered(lm, ask, words):
+    text = f"Dr. {NAME} said\nno"
+    for redact in ([NAME], True, [f"{NAME} said\nno"]):
+        with pytest.raises(InterpError, match=words) as caught:
+            ask(lm, text, redact)
+        told = "".join(traceback.format_exception(caught.value))
+        said = str(caught.value)
+        assert not [piece for piece in pieces_of(NAME, 6) if piece in said], said
+        assert "Mozambique" not in said
+        assert caught.value.__cause__ is None or NAME not in str(caught.value.__cause__), told
+
+
+def test_an_error_of_the_overview_does_not_say_what_is_covered(lm, monkeypatch):
+    def fail(self, *_, **__):
+        raise ModelError(f"cannot read {self.prompt!r}")
+
+    monkeypatch.setattr(AttentionRecord, "repetition", fail, raising=True)
+    widget = liw.attend(lm, f"Dr. {NAME} said no", redact=[NAME])
+    try:
+        widget.wait(60)
+        assert NAME not in said_of(widget) + str(widget.failure)
+        assert "cannot read" in widget.failure["message"]
+    finally:
+        widget.close()
+
+
+def test_a_view_whose_record_was_closed_can_be_covered(lm, tmp_path):
+    widget = liw.attend(lm, f"Dr. {NAME} said no")
+    assert widget.wait(60)
+    widget.record.close()
+    page = widget.to_html(tmp_path / "page.html", redact=[NAME]).read_text()
+    tokens = islands(page)[0]["models"][0]["state"]["subject"]["texts"][0]["tokens"]
+    assert not [piece for piece in pieces_of(NAME) if piece in "".join(tokens)]
+    widget.close()
+
+
+def test_what_was_nearly_written_does_not_begin_a_secret():
+    cover = Cover([NAME])
+    cover.prompt(f"Dr. {NAME}")
+    here = [Token(" x", 1, 0, 0)]
+    assert cover.choices([[" Fe", " dog", "ather", f" {NAME}"]], here, here) == [
+        [" ██", " dog", "ather", " " + "█" * len(NAME)]
+    ]

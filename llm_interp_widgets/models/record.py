@@ -264,9 +264,12 @@ class AttentionRecord(Captured):
         self._open()
         cover = Cover(what)
         stacks: dict[str, AttentionRecord] = {}
-        for name, one in {self.name: self, **self.stacks}.items():
-            keys = cover.tokens(one.tokens, of=one.prompt)
-            queries = cover.tokens(one.queries, of=one.prompt)
+        every = {self.name: self, **self.stacks}
+        for one in every.values():  # what one of them says, others may say
+            cover.tokens(one.tokens, of=one.prompt)
+        for name, one in every.items():
+            keys = cover.tokens(one.tokens, of=one.prompt, told=one.target)
+            queries = cover.tokens(one.queries, of=one.prompt, told=one.target)
             prompt = cover.prompt(one.prompt)
             stacks[name] = replace(
                 one, tokens=keys, queries=queries, prompt=prompt, target=cover.text(one.target),

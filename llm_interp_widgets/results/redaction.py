@@ -5,8 +5,9 @@ every covered character replaced by a block, one for one.
 
 Guarantees: a piece's text stays what the prompt has at its span, so nothing moves; a piece of which
 a character is covered has no token id any more; what is covered in the prompt is covered wherever
-else it is said: in outputs, targets, notes, parameters and sentences. Numbers stay. What is asked
-for and found nowhere is an error, as silence would leave a secret in.
+else it is said, in upper or lower case: in outputs, targets, notes, parameters and sentences. So is
+the beginning of it where an answer is cut off. Numbers stay. What is asked for and found nowhere is
+an error, as silence would leave a secret in; no error says what is covered.
 
 It hides characters, not their number, nor what the numbers say to someone who has the model.
 """
@@ -19,7 +20,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from llm_interp_widgets.errors import CancelledJobError, JobError, ParameterError
+from llm_interp_widgets.errors import (
+    CancelledJobError,
+    InterpError,
+    JobError,
+    ParameterError,
+)
 from llm_interp_widgets.results.describe import quoted
 
 if TYPE_CHECKING:
@@ -36,6 +42,9 @@ BLOCK = "█"
 _WORD = re.compile(r"\w+")
 _VISIBLE = re.compile(r"\S+")
 _TELLING = 4  # letters of a word of the prompt that is covered within longer words, too
+_QUOTED = re.compile("'.*'|\".*\"|“.*?”", re.DOTALL)
+_BEGUN = 2  # letters by which a secret that is cut off may be known
+_KEY = 3  # letters by which words are found in a text
 
 
 T = TypeVar("T", bound="About | Result")
@@ -77,34 +86,65 @@ class Cover:
         """Return a model's name, covered: ``True`` is about the text, and leaves it."""
         return name if self._everything else self.text(name)
 
-    def prompt(self, text: str) -> str:
-        """Return a prompt covered; what is covered there is covered elsewhere from now on."""
+    def prompt(self, text: str, then: str = "") -> str:
+        """Return a prompt covered; what is covered there is covered elsewhere from now on.
+
+        Args:
+            text: The prompt.
+            then: What is written after it: a secret may begin here and end there.
+        """
         if self._everything:
             self._words.update(word.casefold() for word in _WORD.findall(text))
             return _blocked(text, (match.span() for match in _VISIBLE.finditer(text)))
         spans = list(self._asked_in(text))
         for start, end in spans:
             self._words.update({text[start:end], text[start:end].strip()} - {""})
-        return _blocked(text, spans)
+        across = [one for one in self._asked_in(text + then) if one[0] < len(text)] if then else []
+        return _blocked(text, [*spans, *across, *self._known_in(text, apart=True)])
+
+    def raw(self, prompt: object) -> None:
+        """Take note of what is covered in a prompt as a user gives it, of whatever kind."""
+        if isinstance(prompt, str):
+            self.prompt(prompt)
+        elif isinstance(prompt, Mapping):
+            self.raw(list(prompt.values()))
+        elif isinstance(prompt, list | tuple):
+            for one in prompt:
+                self.raw(one)
 
     def tokens(
-        self, tokens: Sequence[Token], *, of: str = "", answer: bool = False
+        self,
+        tokens: Sequence[Token],
+        *,
+        of: str = "",
+        answer: bool = False,
+        after: str = "",
+        then: str = "",
+        told: str = "",
     ) -> tuple[Token, ...]:
         """Return tokens whose texts are covered: what they say in a row counts, and their place.
 
         Args:
             tokens: In order.
-            of: The prompt that they are pieces of; they may leave out parts of it.
+            of: The prompt that they are pieces of; they may leave out parts of it, and go on
+                after it.
             answer: They are no part of the prompt: covered is what the prompt says, too.
+            after: What stands before them: a secret may begin there.
+            then: What stands after them: a secret may end there.
+            told: What else is said of them, and may be longer than they are: a secret that is
+                whole there may be cut off here.
         """
         shown = [i for i, token in enumerate(tokens) if not token.added]
-        whole = "".join(tokens[i].text for i in shown)
-        covered, around = self.text(whole) if answer else self.prompt(whole), self.prompt(of)
-        made, at, touched = list(tokens), 0, False
+        starts = [0]
         for i in shown:
+            starts.append(starts[-1] + len(tokens[i].text))
+        whole, around = "".join(tokens[i].text for i in shown), self.prompt(of, then)
+        own = 0 if answer else _until(tokens, shown, starts, of)
+        covered = self.prompt(whole, then)[:own] + self._answer(whole, after, starts, told)[own:]
+        made, touched = list(tokens), False
+        for at, i in zip(starts, shown, strict=False):
             token = tokens[i]
             text = covered[at : at + len(token.text)]
-            at += len(token.text)
             if of[token.start : token.end] == token.text:
                 text = _either(text, around[token.start : token.end])
             # Bytes of one character stand with the first of its tokens; the others are empty.
@@ -114,18 +154,52 @@ class Cover:
         for i in set(range(len(tokens))) - set(shown):
             if (text := self.text(tokens[i].text)) != tokens[i].text:
                 made[i] = replace(tokens[i], text=text, id=-1)
-        for old, new in zip(tokens, made, strict=True):
+        for i, (old, new) in enumerate(zip(tokens, made, strict=True)):
             if old.text != new.text:
                 self._quotes[quoted(old.text)] = quoted(new.text)
+            if new.role is not None:
+                made[i] = replace(new, role=self.name(new.role))
         return tuple(made)
+
+    def _answer(self, text: str, after: str, starts: Sequence[int], told: str) -> str:
+        """Return what was written, covered, with a secret that its beginning or end cuts off."""
+        covered = self.text(text)
+        if self._everything:
+            return covered
+        across = [
+            (max(0, start - len(after)), end - len(after))
+            for start, end in self._asked_in(after + text)
+            if end > len(after)
+        ]
+        said = [told[start:end] for start, end in self._asked_in(told)]
+        begun = min(
+            self._begun(text, starts, said, 1), self._begun(text, starts, self._whole(), _BEGUN)
+        )
+        return _blocked(covered, [*across, (begun, len(text))])
+
+    def _begun(self, text: str, starts: Sequence[int], secrets: Iterable[str], least: int) -> int:
+        """Return where the beginning of a secret stands with which a text ends."""
+        lower, known = _lower(text), [_lower(one).strip() for one in secrets]
+        longest = max(map(len, known), default=0)
+        for at in range(max(0, len(text) - longest - 1), len(text)):
+            piece = lower[at:].lstrip()
+            edge = at in starts or not lower[at - 1].isalnum()
+            if edge and len(piece) >= least and any(_begins(one, piece) for one in known):
+                return at
+        return len(text)
+
+    def _whole(self) -> list[str]:
+        """Return secrets that are known word by word."""
+        return [*self._words, *(one for one in self._asked if isinstance(one, str))]
 
     def over(self, told: T) -> T:
         """Return a result, or what a view is about, covered; says so in ``hidden``."""
-        prompt = self.prompt(told.prompt)
+        written = "".join(one.text for one in told.outputs)
+        prompt = self.prompt(told.prompt, written)
         changes: dict[str, Any] = {
             "prompt": prompt,
-            "inputs": self.tokens(told.inputs, of=told.prompt),
-            "outputs": self.tokens(told.outputs, answer=True),
+            "inputs": self.tokens(told.inputs, of=told.prompt, then=written),
+            "outputs": self.tokens(told.outputs, answer=True, after=told.prompt, told=told.target),
             "params": self.plain(told.params),
             "hidden": hidden(told.prompt, prompt, was=told.hidden),
             **{name: self.text(getattr(told, name)) for name in ("target", "off", "note")},
@@ -137,6 +211,8 @@ class Cover:
 
     def over_texts(self, kept: Collection) -> Collection:
         """Return explanations of many texts, covered."""
+        for text in kept.texts:  # what one of them says, others may say
+            self.prompt(text)
         texts = tuple(self.prompt(text) for text in kept.texts)
         facts = [fact for fact in self.plain(kept.facts) if fact[0] != "redacted"]
         count = sum(old != new for old, new in zip(kept.texts, texts, strict=True))
@@ -158,7 +234,7 @@ class Cover:
     ) -> list[list[str]]:
         """Return what a model nearly wrote, covered; what it did write as in its outputs."""
         return [
-            [b.text if one == a.text else self.text(one) for one in row]
+            [b.text if one == a.text else self._answer(one, "", [0], "") for one in row]
             for row, a, b in zip(rows, old, new, strict=True)
         ]
 
@@ -190,15 +266,36 @@ class Cover:
         except CancelledJobError:  # says nothing of the text, and is no failure
             raise
         except Exception as error:
-            if (words := self.text(str(error))) == str(error):
+            if (covered := self.error(error)) is error:
                 raise
-            raise JobError(f"{type(error).__name__}: {words}") from None
+            raise covered from None
+
+    def error(self, error: BaseException) -> BaseException:
+        """Return an error that does not say what is covered: itself, if it never did."""
+        words = self.message(str(error))
+        if words == str(error):
+            return error
+        own = isinstance(error, InterpError)
+        return type(error)(words) if own else JobError(f"{type(error).__name__}: {words}")
+
+    def message(self, words: str) -> str:
+        """Return an error's words, covered: it may quote a text in Python's way, or cut it off."""
+        if self._everything:  # what is quoted is the text; the rest stays readable
+            told = _QUOTED.sub(lambda found: self.text(found[0]), words)
+            own = (m for m in _WORD.finditer(told) if m.group().casefold() in self._words)
+            return _blocked(told, (m.span() for m in own if len(m.group()) >= _TELLING))
+        covered = self.text(words)
+        for secret in self._whole():
+            spelled = repr(secret)[1:-1]
+            for one in (spelled, *(spelled[:end] for end in range(len(spelled) - 1, _TELLING, -1))):
+                covered = covered.replace(one, BLOCK * len(one))
+        return covered
 
     def check(self) -> None:
         """Raise ``ParameterError`` if something that was asked for was found nowhere."""
-        lost = [one for i, one in enumerate(self._asked) if i not in self._found]
+        lost = [i for i in range(len(self._asked)) if i not in self._found]
         if lost:
-            names = ", ".join(repr(one if isinstance(one, str) else one.pattern) for one in lost)
+            names = ", ".join(_numbered(i, self._asked) for i in lost)
             raise ParameterError(
                 f"redact: {names} is found nowhere in the text, so nothing would be covered. Write "
                 "it as it stands there, upper and lower case, or leave it out."
@@ -212,11 +309,15 @@ class Cover:
                 self._found.add(number)
                 yield span
 
-    def _known_in(self, text: str) -> Iterator[Span]:
-        """Find what was covered in a prompt: texts anywhere; of a whole prompt, its words."""
+    def _known_in(self, text: str, *, apart: bool = False) -> Iterator[Span]:
+        """Find what was covered in a prompt: texts anywhere; of a whole prompt, its words.
+
+        Args:
+            text: Where.
+            apart: Only what is no part of a longer word.
+        """
         if not self._everything:
-            for word in self._words:
-                yield from _places(word, text)
+            yield from self._occurrences(_lower(text), apart=apart)
             return
         for match in _WORD.finditer(text):
             own, first = match.group().casefold(), match.start()
@@ -225,6 +326,38 @@ class Cover:
             for word in self._words:
                 if len(word) >= _TELLING and (at := own.find(word)) >= 0:
                     yield first + at, first + at + len(word)
+
+    def _occurrences(self, lower: str, *, apart: bool) -> Iterator[Span]:
+        """Find words, of which there may be thousands, in a text in lower case."""
+        known: dict[str, list[str]] = {}
+        for word in {_lower(word) for word in self._words}:
+            known.setdefault(word[:_KEY], []).append(word)
+        sizes = sorted({len(key) for key in known})
+        for at in range(len(lower)) if known else ():
+            for size in sizes:
+                for word in known.get(lower[at : at + size], ()):
+                    end = at + len(word)
+                    within = apart and (_joined(lower, at) or _joined(lower, end))
+                    if not within and lower.startswith(word, at):
+                        yield at, end
+
+
+@contextmanager
+def covering(what: What | None, *prompts: object) -> Iterator[None]:
+    """Let no error that is raised within say what is covered.
+
+    Args:
+        what: To cover; nothing where it is ``None``.
+        *prompts: Texts as a user gives them.
+    """
+    if what is None:
+        yield
+        return
+    cover = Cover(what)
+    for prompt in prompts:
+        cover.raw(prompt)
+    with cover.errors():
+        yield
 
 
 def over(told: T, what: What) -> T:
@@ -259,6 +392,40 @@ def _checked(one: object) -> str | re.Pattern[str]:
     if isinstance(one, re.Pattern) and isinstance(one.pattern, str):
         return one
     raise ParameterError(f"redact cannot cover {one!r:.60}. {_ACCEPTED}")
+
+
+def _numbered(place: int, asked: Sequence[str | re.Pattern[str]]) -> str:
+    """Say which one is meant, but not what it says: it is to be seen nowhere."""
+    one = asked[place]
+    kind = f"a text of {len(one)} characters" if isinstance(one, str) else "a pattern"
+    return kind if len(asked) == 1 else f"number {place + 1} of {len(asked)}, {kind},"
+
+
+def _lower(text: str) -> str:
+    """Return a text in lower case, every character in its place."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(low if len(low := one.lower()) == 1 else one for one in text)
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether a word goes on across a place."""
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+
+
+def _begins(whole: str, piece: str) -> bool:
+    return len(piece) < len(whole) and whole.startswith(piece)
+
+
+def _until(tokens: Sequence[Token], shown: Sequence[int], starts: Sequence[int], of: str) -> int:
+    """Return where in what tokens say the prompt ends that they are pieces of."""
+    until = 0
+    for at, i in zip(starts, shown, strict=False):
+        token = tokens[i]
+        if token.end > token.start and of[token.start : token.end] == token.text:
+            until = at + len(token.text)
+    return until
 
 
 def _places(wanted: str | re.Pattern[str], text: str) -> Iterator[Span]:

@@ -35,13 +35,35 @@ _TITLES = {
 _LABEL = 48  # characters of a piece's name
 
 
-class Size(NamedTuple):
-    """How many there are of what a stack has; known though its record was closed."""
+class Kept(NamedTuple):
+    """What a view says of a stack; known though its record is closed."""
 
     layers: int
     heads: int
     queries: int
     keys: int
+    causal: bool
+    nbytes: int
+    values: bool
+    slopes: bool
+    whole: bool
+    saved: bool
+    why: str
+    """Why nothing can be asked of the model again; empty where it can."""
+
+    @classmethod
+    def of(cls, one: AttentionRecord) -> Kept:
+        """Look at a record.
+
+        Raises:
+            ResultError: It was closed.
+        """
+        whole, first = one.rule(0).whole, one.calls[0]
+        return cls(
+            one.layers, one.heads, *one.shape, _causal(one), one.nbytes, first.v is not None,
+            first.slope is not None, whole, one.passes is None,
+            str(getattr(one.passes, "why", "")),
+        )  # fmt: skip
 
 
 class Texts:
@@ -67,10 +89,11 @@ class Texts:
             self.records += others
             self.names += [f"{one.name} (second text)" for one in others]
         self._two = beside is not None
-        self.sizes = {
-            name: Size(one.layers, one.heads, *one.shape)
-            for name, one in zip(self.names, self.records, strict=True)
-        }
+        self.kept = {name: Kept.of(one) for name, one in zip(self.names, self.records, strict=True)}
+
+    def covered(self, error: BaseException) -> BaseException:
+        """Return an error that does not say what is covered."""
+        return error if self._cover is None else self._cover.error(error)
 
     def subject(self, caution: str, cover: Cover | None = None) -> wire.AttentionSubject:
         """Return what is fixed for the life of a view.
@@ -82,18 +105,22 @@ class Texts:
         covers = [one for one in (self._cover, cover) if one is not None]
         texts: list[wire.AttentionText] = []
         seen: dict[tuple[Token, ...], int] = {}
+        for record in self.records:  # what one of them says, others may say
+            for each in covers:
+                each.tokens(record.tokens, of=record.prompt)
 
-        def place(tokens: tuple[Token, ...], prompt: str) -> int:
+        def place(tokens: tuple[Token, ...], record: AttentionRecord) -> int:
             if tokens not in seen:
                 seen[tokens] = len(texts)
-                shown = tokens
+                shown, prompt = tokens, record.prompt
                 for one in covers:
-                    shown, prompt = one.tokens(shown, of=prompt), one.prompt(prompt)
+                    shown = one.tokens(shown, of=prompt, told=record.target)
+                    prompt = one.prompt(prompt)
                 texts.append(_text(shown, prompt))
             return seen[tokens]
 
         stacks = [
-            self._stack(one, name, place(one.queries, one.prompt), place(one.tokens, one.prompt))
+            self._stack(one, name, place(one.queries, one), place(one.tokens, one))
             for one, name in zip(self.records, self.names, strict=True)
         ]
         title = self.records[0].model.name
@@ -113,20 +140,22 @@ class Texts:
     ) -> wire.AttentionStack:
         words, *number = one.name.split()
         title = " ".join([say(_TITLES.get(words, words)), *number])
-        cannot = _cannot(one)
+        kept = self.kept[name]
+        cannot = _cannot(one, kept)
         return {
             "name": name,
             "title": say("{title}, second text", title=title) if name != one.name else title,
-            "layers": one.layers,
-            "heads": one.heads,
+            "layers": kept.layers,
+            "heads": kept.heads,
             "queries": queries,
             "keys": keys,
-            "causal": _causal(one),
+            "causal": kept.causal,
             "target": target_words(one.target),
             "can": [what for what, why in cannot.items() if not why],
             "cannot": {what: why for what, why in cannot.items() if why},
             "facts": [
-                {"label": label, "value": value, "level": "plain"} for label, value in _facts(one)
+                {"label": label, "value": value, "level": "plain"}
+                for label, value in _facts(one, kept)
             ],
         }
 
@@ -164,32 +193,30 @@ def _causal(one: AttentionRecord) -> bool:
     return bool(queries == keys and all((stop <= at).all() for stop in stops))
 
 
-def _cannot(one: AttentionRecord) -> dict[str, str]:
+def _cannot(one: AttentionRecord, kept: Kept) -> dict[str, str]:
     """Return, for what can be asked besides weights, why it cannot be; empty where it can."""
-    whole = one.rule(0).whole
-    gone = "" if one.passes is not None else say("the record was opened from a file")
-    again = str(getattr(one.passes, "why", gone) or "")
-    square = one.shape[0] == one.shape[1] and one.name != "cross"
+    again = say("the record was opened from a file") if kept.saved else kept.why
+    square = kept.queries == kept.keys and one.name != "cross"
     return {
-        "value": "" if one.calls[0].v is not None else say("values were not captured"),
-        "gradient": "" if one.calls[0].slope is not None else say("it needs a target"),
+        "value": "" if kept.values else say("values were not captured"),
+        "gradient": "" if kept.slopes else say("it needs a target"),
         "rollout": "" if square else say("two texts"),
-        "split": say("the model hands out weights only") if whole else "",
+        "split": say("the model hands out weights only") if kept.whole else "",
         "parts": again,
         "effect": again,
     }
 
 
-def _facts(one: AttentionRecord) -> list[tuple[str, str]]:
-    queries, keys = one.shape
+def _facts(one: AttentionRecord, kept: Kept) -> list[tuple[str, str]]:
+    queries, keys = kept.queries, kept.keys
     size = f"{keys:,}" if queries == keys else f"{queries:,} × {keys:,}"
     facts = [
         (say("model"), one.model.name),
-        (say("heads"), say("{layers} layers × {heads}", layers=one.layers, heads=one.heads)),
+        (say("heads"), say("{layers} layers × {heads}", layers=kept.layers, heads=kept.heads)),
         (say("text"), say("{n} tokens", n=size)),
         (say("dtype"), one.model.dtype),
         (say("device"), one.model.device),
-        (say("kept in memory"), f"{one.nbytes / 1e6:.3g} MB"),
+        (say("kept in memory"), f"{kept.nbytes / 1e6:.3g} MB"),
     ]
     if one.target:
         facts.append((say("target"), target_words(one.target)))

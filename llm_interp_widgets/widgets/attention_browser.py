@@ -8,7 +8,6 @@ off the main thread; heads pinned to its shelf are read in Python.
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,10 +35,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_interp_widgets import wire
+    from llm_interp_widgets.errors import Told
     from llm_interp_widgets.export.page import Policy
     from llm_interp_widgets.models.record import AttentionRecord
     from llm_interp_widgets.results.redaction import What
-    from llm_interp_widgets.widgets._texts import Size
+    from llm_interp_widgets.widgets._texts import Kept
 
 BUDGET = 10_000_000
 _CAUTION = "Weights, not importance: they say where a head looked, not what its looking did."
@@ -195,9 +195,9 @@ class AttentionBrowser(PageWidget):
             if (getattr(self, name) or 0) >= count:
                 setattr(self, name, None)
 
-    def _stack(self, name: str) -> Size:
+    def _stack(self, name: str) -> Kept:
         """Return a stack's size; its record may be closed, as what is asked of it will say."""
-        size: Size | None = self._texts.sizes.get(name)
+        size: Kept | None = self._texts.kept.get(name)
         if size is None:
             names = ", ".join(map(repr, self._texts.names))
             msg = f"There is no stack {name!r}; this view has {names}."
@@ -222,8 +222,11 @@ class AttentionBrowser(PageWidget):
         return str(self.subject.get("title", ""))
 
     def _retell(self) -> None:
-        with suppress(ResultError):  # the record was closed: what was said stays
-            self.subject = dict(self._texts.subject(say(_CAUTION)))
+        self.subject = dict(self._texts.subject(say(_CAUTION)))
+
+    def _told(self, error: BaseException) -> Told:
+        """Return what of an error may be shown: nothing that is covered."""
+        return told(self._texts.covered(error))
 
     def _is_over(self) -> bool:
         return self._errand.finished
@@ -240,7 +243,7 @@ class AttentionBrowser(PageWidget):
         over = self._errand.wait(timeout)
         error = self._errand.error or self._desk.error
         if error is not None:
-            raise error
+            raise self._texts.covered(error)
         return over
 
     def close(self) -> None:
@@ -346,7 +349,7 @@ def _teller(widget: AttentionBrowser) -> Callable[[InterpError], None]:
 
     def tell(error: InterpError) -> None:
         if (alive := reference()) is not None and not alive._closed:  # noqa: SLF001
-            failure = told(error)
+            failure = alive._told(error)  # noqa: SLF001
             words = f"Induction and duplicate-token scores stay unknown. {failure['message']}"
             alive.publish("failure", dict(failure) | {"message": words})
 
@@ -385,7 +388,7 @@ def _ended(widget: AttentionBrowser) -> Callable[[str], None]:
                 drawing.status = status  # type: ignore[assignment]
         error = alive._errand.error  # noqa: SLF001
         if error is not None:
-            alive.publish("failure", dict(told(error)))
+            alive.publish("failure", dict(alive._told(error)))  # noqa: SLF001
         publish()
         if not alive._viewed:  # noqa: SLF001
             alive._sum_up()  # noqa: SLF001
@@ -405,6 +408,6 @@ def _handle(widget: AttentionBrowser, content: object, _buffers: object) -> None
         try:
             widget.send(found, [bundle(content["name"]).encode()])
         except InterpError as error:
-            widget.publish("failure", dict(told(error)))
+            widget.publish("failure", dict(widget._told(error)))  # noqa: SLF001
     elif content.get("type") == "ask" and is_question(content):
         widget._desk.ask(content)  # noqa: SLF001

@@ -524,10 +524,9 @@ def test_another_language_reaches_all_views_though_a_record_was_closed(tiny_lm):
     assert views[0].wait(60)
     views[1].result(60)
     record.close()
-    said = views[0].subject
     try:
         liw.language("zh")
-        assert views[0].subject == said
+        assert views[0].subject["caution"].encode("ascii", "ignore") == b""
         assert views[1].snapshot["subject"]["caution"].encode("ascii", "ignore") == b""
     finally:
         liw.language("en")
