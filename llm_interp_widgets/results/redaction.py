@@ -29,7 +29,7 @@ from llm_interp_widgets.errors import (
 from llm_interp_widgets.results.describe import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from llm_interp_widgets.results.collection import Collection
     from llm_interp_widgets.results.describe import About, Level
@@ -44,7 +44,7 @@ _VISIBLE = re.compile(r"\S+")
 _TELLING = 4  # letters of a word of the prompt that is covered within longer words, too
 _QUOTED = re.compile("'.*'|\".*\"|“.*?”", re.DOTALL)
 _BEGUN = 2  # letters by which a secret that is cut off may be known
-_KEY = 3  # letters by which words are found in a text
+_KEY = 8  # letters by which words are found in a text
 
 
 T = TypeVar("T", bound="About | Result")
@@ -139,8 +139,13 @@ class Cover:
         for i in shown:
             starts.append(starts[-1] + len(tokens[i].text))
         whole, around = "".join(tokens[i].text for i in shown), self.prompt(of, then)
-        own = 0 if answer else _until(tokens, shown, starts, of)
-        covered = self.prompt(whole, then)[:own] + self._answer(whole, after, starts, told)[own:]
+        covered, own = "", 0
+        if not answer:
+            own = _until(tokens, shown, starts, of) if of else len(whole)
+            covered = self.prompt(whole, then)[:own]
+        if own < len(whole):
+            rest = {at - own for at in starts}
+            covered += self._answer(whole[own:], after + whole[:own], rest, told)
         made, touched = list(tokens), False
         for at, i in zip(starts, shown, strict=False):
             token = tokens[i]
@@ -154,14 +159,17 @@ class Cover:
         for i in set(range(len(tokens))) - set(shown):
             if (text := self.text(tokens[i].text)) != tokens[i].text:
                 made[i] = replace(tokens[i], text=text, id=-1)
-        for i, (old, new) in enumerate(zip(tokens, made, strict=True)):
-            if old.text != new.text:
-                self._quotes[quoted(old.text)] = quoted(new.text)
-            if new.role is not None:
-                made[i] = replace(new, role=self.name(new.role))
-        return tuple(made)
+        self._quotes |= {
+            quoted(old.text): quoted(new.text)
+            for old, new in zip(tokens, made, strict=True)
+            if old.text != new.text
+        }
+        return tuple(map(self._role, made))
 
-    def _answer(self, text: str, after: str, starts: Sequence[int], told: str) -> str:
+    def _role(self, token: Token) -> Token:
+        return token if token.role is None else replace(token, role=self.name(token.role))
+
+    def _answer(self, text: str, after: str, starts: Container[int], told: str) -> str:
         """Return what was written, covered, with a secret that its beginning or end cuts off."""
         covered = self.text(text)
         if self._everything:
@@ -177,7 +185,7 @@ class Cover:
         )
         return _blocked(covered, [*across, (begun, len(text))])
 
-    def _begun(self, text: str, starts: Sequence[int], secrets: Iterable[str], least: int) -> int:
+    def _begun(self, text: str, starts: Container[int], secrets: Iterable[str], least: int) -> int:
         """Return where the beginning of a secret stands with which a text ends."""
         lower, known = _lower(text), [_lower(one).strip() for one in secrets]
         longest = max(map(len, known), default=0)
@@ -234,7 +242,7 @@ class Cover:
     ) -> list[list[str]]:
         """Return what a model nearly wrote, covered; what it did write as in its outputs."""
         return [
-            [b.text if one == a.text else self._answer(one, "", [0], "") for one in row]
+            [b.text if one == a.text else self._answer(one, "", {0}, "") for one in row]
             for row, a, b in zip(rows, old, new, strict=True)
         ]
 
@@ -319,13 +327,20 @@ class Cover:
         if not self._everything:
             yield from self._occurrences(_lower(text), apart=apart)
             return
+        every = "\n".join(self._words)
+        known: dict[str, list[Span]] = {}
         for match in _WORD.finditer(text):
             own, first = match.group().casefold(), match.start()
-            if any(own in word for word in self._words):
-                yield match.span()
-            for word in self._words:
-                if len(word) >= _TELLING and (at := own.find(word)) >= 0:
-                    yield first + at, first + at + len(word)
+            if own not in known:
+                known[own] = [(0, len(own))] if own in every else list(self._within(own))
+            yield from ((first + start, first + end) for start, end in known[own])
+
+    def _within(self, word: str) -> Iterator[Span]:
+        """Find words of the prompt in a longer word."""
+        for start in range(len(word) - _TELLING + 1):
+            for end in range(start + _TELLING, len(word) + 1):
+                if word[start:end] in self._words:
+                    yield start, end
 
     def _occurrences(self, lower: str, *, apart: bool) -> Iterator[Span]:
         """Find words, of which there may be thousands, in a text in lower case."""
