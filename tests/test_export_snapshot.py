@@ -253,11 +253,31 @@ def test_a_collection_shows_its_words():
     data = collection(texts, words, np.array([1.0, 2.0, 0.25, -2.0, -0.5]))
     reader = checked(snapshot({"data": data, "output": 0}, "beeswarm"))
     assert reader.text["h3"] == ["Shapley values: 2 texts"]
+    assert reader.text["th"] == ["word", "mean, logit", "mean |…|", "texts"]
     assert reader.text["td"] == [
-        *("“good”", "+3", "1"),
-        *("“bad”", "\N{MINUS SIGN}2", "1"),
-        *("“film”", "\N{MINUS SIGN}0.125", "2"),
+        *("“good”", "+3", "3", "1"),
+        *("“bad”", "\N{MINUS SIGN}2", "2", "1"),
+        *("“film”", "\N{MINUS SIGN}0.125", "0.375 ± 0.245", "2"),
     ]
+
+
+def test_a_collection_shows_the_rows_of_its_view():
+    texts, words = ["👩‍💻 Good, good film", "bad film"], [["Good", "good", "film"], ["bad", "film"]]
+    data = collection(texts, words, np.array([1.0, 2.0, 0.25, -2.0, -0.5]))
+    state = {"data": data, "output": 0}
+
+    def cells(**more):
+        return checked(snapshot(state | more, "beeswarm")).text["td"]
+
+    assert cells(least=2)[::4] == ["“film”"]
+    groups = {"praise": ["good"], "blame": ["bad", "awful"]}
+    assert cells(by={"kind": "group", "groups": groups})[::4] == ["praise", "blame"]
+    by = {"kind": "value", "groups": {"stars": [5, 1]}}
+    reader = checked(snapshot(state | {"by": by}, "beeswarm"))
+    assert reader.text["th"] == ["number", "rank correlation", "texts"]
+    assert reader.text["td"] == ["stars", "+1", "2"]
+    places = cells(by={"kind": "position", "groups": {}})[::4]
+    assert set(places) == {f"{n}–{n + 10} % of the text" for n in (0, 30, 50, 60)}
 
 
 def browser(tokens, scores, **overview):

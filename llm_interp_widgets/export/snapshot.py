@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llm_interp_widgets import wire
+from llm_interp_widgets.export._collected import collected
 from llm_interp_widgets.export._fallback import unit_name
 from llm_interp_widgets.export._summary import (
     Piece,
@@ -31,7 +32,7 @@ from llm_interp_widgets.export._summary import (
     text,
     token,
 )
-from llm_interp_widgets.words import say
+from llm_interp_widgets.words import retold, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,13 @@ _PIECE = "piece"
 _OUTPUT = "output"
 _STRONGEST = "strongest pieces"
 _WORD = "word"
+_GROUP = "group"
+_PLACE = "place"
+_NUMBER = "number"
+_TENTH = "{from}–{to} % of the text"
 _MEAN = "mean"
+_MEAN_SIZE = "mean |…|"
+_CORRELATION = "rank correlation"
 _TEXTS = "texts"
 _OF_TEXTS = "{title}: {count} texts"
 _EACH = "each text’s own target"
@@ -71,7 +78,6 @@ _COLUMNS = 4
 _MARKS = 24
 _FAINT = 0.1  # of the strongest: too little to be marked
 _ROOMS = (600, 300, 120, 40)  # characters of a prompt; the first that fits
-_SPECIAL = 1
 
 
 def snapshot(state: Mapping[str, object], bundle_name: str, closing: str = _INTERACTIVE) -> str:
@@ -313,46 +319,37 @@ def _row(state: Mapping[str, Any], numbers: _Numbers) -> int:
 
 def _texts(state: Mapping[str, Any], room: int) -> list[str]:
     data: wire.CollectionData = state["data"]
+    by = state.get("by") or {"kind": "word", "groups": {}}
     row = state.get("output", 0)
+    groups = collected(data).groups(
+        by["groups"] or by["kind"], output=row, least=state.get("least", 1)
+    )
+    value = by["kind"] == "value"
     rows = [
-        [token(word, min(40, room)), _number(float(mean), np.nan), f"{count:,}"]
-        for word, mean, count in _words(data, row)[: 2 * _ROWS]
+        [
+            token(group.name, min(40, room))
+            if by["kind"] == "word"
+            else text(retold(group.name, _TENTH), min(40, room)),
+            _number(group.correlation if value else group.mean, np.nan),
+            *([] if value else [_unsigned(group.mean_size, group.margin)]),
+            f"{len(group.texts):,}",
+        ]
+        for group in groups[: 2 * _ROWS]
     ]
-    title = _counted(_OF_TEXTS, title=data["method_title"], count=len(data["texts"]))
-    unit = f"{say(_MEAN)}, {unit_name(data['unit'])}"
-    name = data["outputs"][row] or say(_EACH)
+    kinds = {
+        "word": say(_WORD), "group": say(_GROUP), "position": say(_PLACE), "value": say(_NUMBER),
+    }  # fmt: skip
+    means = [f"{say(_MEAN)}, {unit_name(data['unit'])}", say(_MEAN_SIZE)]
+    heads = [kinds[by["kind"]], *([say(_CORRELATION)] if value else means), say(_TEXTS)]
+    more = len(groups) - len(rows)
     return [
-        _heading(title),
-        paragraph(text(name, room)),
-        table([inert(say(_WORD)), text(unit, room), inert(say(_TEXTS))], rows),
+        _heading(_counted(_OF_TEXTS, title=data["method_title"], count=len(data["texts"]))),
+        paragraph(text(data["outputs"][row] or say(_EACH), room)),
+        table([text(head, room) for head in heads], rows),
+        paragraph(inert(_counted(_MORE, more=more)) if more else ""),
         paragraph(text(data["caution"], room)),
         _facts({"facts": data["facts"]}, room),
     ]
-
-
-def _words(data: wire.CollectionData, row: int) -> list[tuple[str, float, int]]:
-    """Return words with their mean score over the texts that have them, the largest first."""
-    pieces = len(data["starts"]) // 4
-    offsets = np.frombuffer(data["offsets"], "<u4")
-    starts, ends = (np.frombuffer(data[name], "<u4") for name in ("starts", "ends"))
-    scores = np.frombuffer(data["scores"], "<f4").reshape(-1, pieces)[row]
-    special = np.frombuffer(data["flags"], np.uint8).reshape(-1, pieces)[row] & _SPECIAL
-    known = (np.isfinite(scores) & (special == 0)).tolist()
-    sums: dict[str, dict[int, float]] = {}
-    for number, whole in enumerate(data["texts"]):
-        units = whole.encode("utf-16-le", "surrogatepass")
-        for i in range(int(offsets[number]), int(offsets[number + 1])):
-            if not known[i]:
-                continue
-            part = units[2 * int(starts[i]) : 2 * int(ends[i])]
-            word = part.decode("utf-16-le", "replace").strip().lower()
-            if word:
-                found = sums.setdefault(word, {})
-                found[number] = found.get(number, 0.0) + float(scores[i])
-    # As the view ranks them: by the mean size, so that a word of both signs is not lost.
-    size = {word: sum(map(abs, found.values())) / len(found) for word, found in sums.items()}
-    order = sorted(sums, key=lambda word: (-size[word], word))
-    return [(word, sum(sums[word].values()) / len(sums[word]), len(sums[word])) for word in order]
 
 
 # ── heads ─────────────────────────────────────────────────────────────────────
@@ -423,6 +420,10 @@ def _number(score: Any, margin: Any) -> str:  # noqa: ANN401 - numpy scalars
     sign = "+" if score > 0 else "\N{MINUS SIGN}" if score < 0 else ""
     more = f" ± {margin:.3g}" if np.isfinite(margin) else ""
     return f"{sign}{abs(score):.3g}{more}"
+
+
+def _unsigned(size: float, margin: float) -> str:
+    return f"{size:.3g}" + (f" ± {margin:.3g}" if np.isfinite(margin) else "")
 
 
 def _facts(state: Mapping[str, Any], room: int) -> str:
