@@ -68,6 +68,13 @@ export function read(row: Row | null, inputs: number): Readings {
   };
 }
 
+/** Whether some pieces are scored and others, which could be, are not. */
+export function isPartial({ inputs }: Subject, { all, ranked }: Readings): boolean {
+  return (
+    ranked.length > 0 && inputs.some(({ special }, i) => !special && isAbsent(all[i] as Reading))
+  );
+}
+
 /** The limit of the colour scale: fixed by the reader, or this output's largest |score|. */
 export function colourLimit(fixed: unknown, readings: Readings): number {
   return typeof fixed === "number" && fixed > 0 && Number.isFinite(fixed)

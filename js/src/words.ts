@@ -133,6 +133,7 @@ export const RIGHT_RAISES = "raises →";
 export const ABOVE = "above";
 export const UNIT_OF_TARGET = "{unit} of {target}";
 export const UNIT_NOT_AN_EFFECT = "{unit} for {target}, not an effect";
+export const NOT_COMPUTED = "dotted: not computed";
 export const CROSSES_ZERO = "95 % interval crosses zero";
 
 // views/toolbar.tsx
@@ -301,7 +302,7 @@ export const A_DOT_A_TEXT = "A dot a text.";
 export const DOTS_NOT_AN_EFFECT = "From left to right: {unit} for {target}, not an effect.";
 export const DOTS_EFFECT =
   "From left to right: {unit} of {target}; left of zero lowers it, right raises it.";
-export const COLOUR_IS_COUNT = "Colour: darker, the more often the text has it.";
+export const COLOUR_IS_COUNT = "Colour: stronger, the more often the text has it.";
 export const COLOUR_IS_VALUE = "Colour: blue, the text has less of it than most; orange, more.";
 export const COLOUR_IS_OUTPUT =
   "Colour: what the model says for {target}: blue {low}, grey {middle} (the middle text), orange {high}.";
@@ -328,7 +329,7 @@ export const OUTPUT_FOR = "output for {target}: {said} {unit}";
 export const TENTH = "{from}–{to} % of the text";
 export const CORRELATION_OVER = "rank correlation {rho} over {n} texts";
 export const MORE_GOES_WITH_NEITHER =
-  "“{name}”: more of it goes with neither higher nor lower scores ({how})";
+  "“{name}”: whether more of it goes with higher or lower scores is not known ({how})";
 export const MORE_GOES_WITH_HIGHER =
   "“{name}”: more of it goes with higher scores for {target} ({how})";
 export const MORE_GOES_WITH_LOWER =

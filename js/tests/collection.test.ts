@@ -55,7 +55,7 @@ describe("rows", () => {
     );
     expect(sentence([], "“yes”", true)).toBe("");
     const stars = { ...row, name: "stars", values: Float64Array.of(1, 2, 3), correlation: 1 };
-    expect(sentence([stars], "“yes”", true)).toMatch(/neither higher nor lower .* \+1\.00 over 3/);
+    expect(sentence([stars], "“yes”", true)).toMatch(/is not known .*\+1\.00 over 3/);
   });
 });
 

@@ -262,8 +262,19 @@ describe("progress", () => {
     const state = progress({ status: "cancelled", preview: true });
     const el = await draw(widget, new KernelModel(traits({ snapshot: snapshot({ state }) })));
     const line = el.querySelector("[data-outcome=cancelled]")?.textContent;
-    expect(line).toContain("cancelled, still moving");
+    expect(line).toContain("cancelled, unfinished");
     expect(line).toContain("preview");
+  });
+
+  it("tells what was not computed from what is zero", async () => {
+    const scores = bytes([0, 2, Number.NaN, Number.NaN, 1]);
+    const partial = await draw(widget, new KernelModel(traits({ snapshot: snapshot({ scores }) })));
+    expect(partial.querySelector(".liw-text[data-partial]")).not.toBeNull();
+    expect(partial.textContent).toContain("dotted: not computed");
+    const whole = snapshot({ scores: bytes([0, 2, 0, 0, 1]) });
+    const el = await draw(widget, new KernelModel(traits({ snapshot: whole })));
+    expect(el.querySelector("[data-partial]")).toBeNull();
+    expect(el.textContent).not.toContain("not computed");
   });
 
   it("tells each outcome by its own shape", async () => {

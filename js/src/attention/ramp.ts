@@ -49,6 +49,16 @@ export function ramp(theme: Theme, scale: Scale, least: number): Lut {
   return lut;
 }
 
+/** The colours of a ramp, from none to full strength, as a style sheet writes them. */
+export function gradient(theme: Theme): string {
+  const { ink, lowers } = PALETTES[theme];
+  const stops = [0, 0.25, 0.5, 0.75, 1].map((t) => {
+    const [red, green, blue] = over(ink, 0.55 * t ** 3, lowers);
+    return `rgb(${red} ${green} ${blue} / ${t})`;
+  });
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+}
+
 /** Colours of pictures; a byte of 0 is clear, whatever the scale. */
 export function painted(codes: Uint8Array, lut: Lut): Uint8ClampedArray<ArrayBuffer> {
   const image = new Uint8ClampedArray(4 * codes.length);

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Connection } from "../connect";
-import { colourLimit, type Readings } from "../readings";
+import { colourLimit, isPartial, type Readings } from "../readings";
 import type { State } from "../store";
 import { Frame, type StageProps } from "./frame";
 import { Legend } from "./legend";
@@ -51,7 +51,13 @@ function Text(props: StageProps): JSX.Element {
       </div>
       <PinnedLine subject={subject} output={output} readings={readings} index={pinned} />
       <div class="liw-under">
-        <Legend limit={limit} unit={subject.unit} target={target} unsure={readings.anyUnsure} />
+        <Legend
+          limit={limit}
+          unit={subject.unit}
+          target={target}
+          unsure={readings.anyUnsure}
+          partial={isPartial(subject, readings)}
+        />
         <Toolbar
           fixed={fixed}
           suggestion={largestOf(state, readings)}

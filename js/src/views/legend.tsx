@@ -11,9 +11,10 @@ interface Props {
   readonly unit: Unit;
   readonly target: string;
   readonly unsure: boolean;
+  readonly partial: boolean;
 }
 
-export function Legend({ limit, unit, target, unsure }: Props): JSX.Element {
+export function Legend({ limit, unit, target, unsure, partial }: Props): JSX.Element {
   const known = limit > 0;
   const effect = unit !== "score";
   return (
@@ -39,6 +40,7 @@ export function Legend({ limit, unit, target, unsure }: Props): JSX.Element {
             {say(W.CROSSES_ZERO)}
           </span>
         )}
+        {partial && <span class="liw-legend-unsure">{say(W.NOT_COMPUTED)}</span>}
       </div>
     </div>
   );

@@ -126,7 +126,8 @@ function markOf({ status, verdict }: JobState): Mark {
 export function outcomeWords(progress: JobState): string {
   const { status, verdict } = progress;
   if (status === "cancelled") {
-    const kept = verdict === "unknown" ? say(W.UNFINISHED) : standing(verdict);
+    const settled = verdict === "exact" || verdict === "converged";
+    const kept = settled ? standing(verdict) : say(W.UNFINISHED);
     return listed([standing(status), kept]);
   }
   if (status === "failed") return standing(status);

@@ -7,7 +7,7 @@ import { position } from "../colour";
 import { visible } from "../format";
 import { lines, splitLead, turns } from "../pieces";
 import type { Subject, TokenInfo } from "../protocol.gen";
-import { isAbsent, type Readings, sentence } from "../readings";
+import { isAbsent, isPartial, type Readings, sentence } from "../readings";
 import { language, say } from "../say";
 import * as W from "../words";
 
@@ -104,6 +104,7 @@ export function TokenText(props: Props): JSX.Element {
     [subject, readings, output, props.labels, language()],
   );
   const chat = groups.some((turn) => turn.role !== null);
+  const partial = isPartial(subject, readings);
 
   const mark = (token: TokenInfo, index: number): JSX.Element => {
     const reading = readings.all[index];
@@ -127,6 +128,7 @@ export function TokenText(props: Props): JSX.Element {
     <div
       class={chat ? "liw-text liw-chat" : "liw-text"}
       role="listbox"
+      data-partial={partial || undefined}
       aria-label={say(W.NAME_N_TOKENS, {
         name: props.name ?? say(W.PROMPT),
         n: subject.inputs.length,

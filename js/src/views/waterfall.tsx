@@ -41,7 +41,11 @@ function Stage(props: StageProps): JSX.Element {
   return (
     <>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: what is shown on hover is on focus, too */}
-      <div class="liw-wf" onMouseLeave={() => props.look(null)}>
+      <div
+        class="liw-wf"
+        data-margins={readings.ranked.some(({ margin }) => margin > 0) || undefined}
+        onMouseLeave={() => props.look(null)}
+      >
         <Scale
           shape={shape}
           label={say(W.UNIT_OF_TARGET, { unit: unitName(subject.unit), target })}

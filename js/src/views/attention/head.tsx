@@ -4,7 +4,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { type Axis, axisOf, windowSize } from "../../attention/axes";
 import { type Board, type Ref, type Stack, wantOf } from "../../attention/board";
-import { FAINTEST, SCALES, type Scale } from "../../attention/ramp";
+import { FAINTEST, gradient, SCALES, type Scale } from "../../attention/ramp";
 import { clamp } from "../../clamp";
 import type { Theme } from "../../colour";
 import { floats } from "../../decode";
@@ -196,7 +196,7 @@ export function Head(props: Props): JSX.Element {
       )}
       {mode !== "why" && (
         <div class="liw-toolbar liw-heads-under">
-          <Legend scale={scale} mode={mode} />
+          <Legend scale={scale} mode={mode} theme={theme} />
           <label class="liw-heads-choice">
             {say(W.HIDE_BELOW)}
             <input
@@ -259,12 +259,18 @@ function pieceTotals(received: Float32Array, { edges, count }: Axis): Float32Arr
   );
 }
 
-function Legend({ scale, mode }: { scale: Scale; mode: string }): JSX.Element {
+interface LegendProps {
+  readonly scale: Scale;
+  readonly mode: string;
+  readonly theme: Theme;
+}
+
+function Legend({ scale, mode, theme }: LegendProps): JSX.Element {
   const least = scale === "log" ? `≤ ${FAINTEST}` : "0";
   return (
     <span class="liw-heads-legend">
       <span>{least}</span>
-      <span class="liw-heads-ramp" aria-hidden="true" />
+      <span class="liw-heads-ramp" style={{ background: gradient(theme) }} aria-hidden="true" />
       <span>{say(W.LEGEND_SCALE, { scale: say(SCALES[scale]) })}</span>
       {mode === "text" && <span>{say(W.ORANGE_ATTENDS_TO_IT)}</span>}
     </span>
