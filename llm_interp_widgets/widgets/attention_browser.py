@@ -222,7 +222,7 @@ class AttentionBrowser(PageWidget):
         return str(self.subject.get("title", ""))
 
     def _retell(self) -> None:
-        self.subject = dict(self._texts.subject(say(_CAUTION)))
+        self.publish("subject", dict(self._texts.subject(say(_CAUTION))))
 
     def _told(self, error: BaseException) -> Told:
         """Return what of an error may be shown: nothing that is covered."""

@@ -103,7 +103,7 @@ class Beeswarm(PageWidget):
         return say("What matters in {n} texts", n=f"{count:,}")
 
     def _retell(self) -> None:
-        self.data = dict(packed(self.collection))
+        self.publish("data", dict(packed(self.collection)))
 
 
 def packed(collection: Collection) -> wire.CollectionData:

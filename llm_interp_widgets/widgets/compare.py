@@ -65,7 +65,7 @@ class Compare(JobsWidget):
 
     def _retell(self) -> None:
         super()._retell()
-        self.labels = _labels([feed.about for feed in self._feeds])
+        self.publish("labels", _labels([feed.about for feed in self._feeds]))
 
 
 def _check_same(one: About, two: About) -> None:

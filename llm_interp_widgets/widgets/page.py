@@ -17,6 +17,7 @@ Guarantees:
 from __future__ import annotations
 
 import base64
+import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
@@ -70,7 +71,10 @@ class PageWidget(anywidget.AnyWidget):
         self._as_text = False  # buffers, for a host that loses them
         self._viewed = False  # by a browser
         self._places: dict[str, str] = {}  # outputs that hold it, by display id: their summaries
+        self._gate = threading.RLock()  # what workers publish, and what the browser sets
+        self._taking = 0  # changes by the browser that are being looked at
         self._published: dict[str, Any] = {}
+        self._meanwhile: set[str] = set()  # was published while one was
         self._own_layout = "layout" not in traits
         super().__init__(words=self._translated(), **traits)
         _kernel.hear_always(self.comm)
@@ -142,11 +146,14 @@ class PageWidget(anywidget.AnyWidget):
     def publish(self, name: str, value: Any) -> None:  # noqa: ANN401 - whatever the trait holds
         """Set a trait that is the kernel's to say, from any thread.
 
-        To refuse what the browser sets, traitlets rolls back all that was set meanwhile; what was
-        published is then set again.
+        To refuse what the browser sets, traitlets rolls back all that was set meanwhile, and tells
+        nobody of what is set while it does; what was published is then set, and sent, again.
         """
-        self._published[name] = value
-        setattr(self, name, value)
+        with self._gate:
+            self._published[name] = value
+            if self._taking:
+                self._meanwhile.add(name)
+            setattr(self, name, value)
 
     def send(self, content: Any, buffers: Any = None) -> None:  # noqa: ANN401 - as ipywidgets has it
         """Send a message, its buffers as text where the host loses them."""
@@ -163,7 +170,7 @@ class PageWidget(anywidget.AnyWidget):
         """Say everything again: the language is another one."""
         if self._closed:
             return
-        self.words = self._translated()
+        self.publish("words", self._translated())
         self._retell()
         self._sum_up()
 
@@ -179,12 +186,20 @@ class PageWidget(anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take what the browser sets, as far as it is valid; and put the browser right."""
-        wrong = take(self, sync_data, super().set_state)
+        with self._gate:
+            self._taking += 1
+        try:  # not within the gate: an observer may wait for a job, and a job publishes
+            wrong = take(self, sync_data, super().set_state)
+        finally:
+            with self._gate:
+                self._taking -= 1
+                meanwhile, self._meanwhile = self._meanwhile, set()
         for name in wrong:
             self.send_state(name)
-        if wrong and not self._closed:
-            for name, value in list(self._published.items()):
-                setattr(self, name, value)  # the same, unless it was rolled back
+        for name in meanwhile if wrong and not self._closed else ():
+            with self._gate:
+                setattr(self, name, self._published[name])  # the same, unless it was rolled back
+                self.send_state(name)
 
     @property
     def heading(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -194,6 +196,51 @@ def test_a_refusal_loses_nothing_that_a_worker_published_meanwhile(shown, kind, 
     widget.add_traits(selected=Meanwhile(None, allow_none=True).tag(sync=True))
     widget.set_state({"selected": 99})
     assert getattr(widget, trait) == latest != older
+
+
+def test_what_is_published_while_the_browser_is_refused_arrives(shown, monkeypatch):
+    widget = shown("highlighter")
+    first, rounds, each = dict(widget.snapshot), 60, 40
+    arrived = {}
+
+    def send(data, **_):
+        state = data.get("state") or {}
+        if "snapshot" in state:
+            arrived["snapshot"] = state["snapshot"]["seq"]
+
+    monkeypatch.setattr(widget.comm, "send", send)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for number in range(rounds):
+            work = threading.Thread(
+                target=lambda number=number: [
+                    widget.publish("snapshot", first | {"seq": number * each + i})
+                    for i in range(each)
+                ]
+            )
+            work.start()
+            while work.is_alive():
+                widget.set_state({"selected": 99})
+            work.join()
+            last = number * each + each - 1
+            assert widget.snapshot["seq"] == arrived["snapshot"] == last
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_an_observer_may_wait_for_what_a_worker_publishes(shown):
+    widget, seen = shown("highlighter"), []
+
+    def wait(_):
+        work = threading.Thread(target=widget.publish, args=("snapshot", dict(widget.snapshot)))
+        work.start()
+        work.join(20)
+        seen.append(work.is_alive())
+
+    widget.observe(wait, "selected")
+    widget.set_state({"selected": 1})
+    assert seen == [False]
 
 
 def test_what_the_browser_sets_rightly_is_taken_together(tiny_lm):
