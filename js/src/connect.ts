@@ -63,6 +63,7 @@ class ModelConnection implements Connection {
     this.#readSnapshot();
     this.#readOthers();
     this.#greet();
+    if (!this.#ran && this.state() !== EMPTY) this.#link.restLater();
     this.#pulse = setInterval(() => {
       if (this.live && this.#states.some(running)) this.#link.ping();
     }, PULSE);

@@ -15,7 +15,8 @@ import type { Ping, Ready, Rest } from "./protocol.gen";
 export type Hearing = "well" | "busy" | "gone";
 
 const PATIENCE = 1_500; // milliseconds until a silent kernel counts as busy
-const BUSY_WITH = ":hover, :focus-within";
+const LEFT_ALONE = 3_000; // milliseconds until a pointer that rests on a view is no reader's
+const LATER = 1_000; // milliseconds until a view that has nothing to wait for says so
 const GONE = ".jupyter-widgets-disconnected";
 
 export class Link {
@@ -25,6 +26,7 @@ export class Link {
   #tell: Cleanup;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #views = new Set<Element>();
+  #pointed = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   /** @param tell Called whenever `hearing` has changed. */
@@ -62,11 +64,20 @@ export class Link {
    */
   rest(): void {
     if (this.#closed || this.hearing === "gone") return;
+    const pointed = Date.now() - this.#pointed < LEFT_ALONE;
     const busy = [...this.#views].some(
-      (view) => view.matches(BUSY_WITH) || view.querySelector("details[open]"),
+      (view) =>
+        (pointed && view.matches(":hover")) ||
+        view.matches(":focus-within") ||
+        view.querySelector("details[open]"),
     );
     if (busy) setTimeout(() => this.rest(), 500);
     else if (this.live) this.send({ type: "rest" } satisfies Rest);
+  }
+
+  /** The same of what was over before this view came: the kernel may know another one's word. */
+  restLater(): void {
+    setTimeout(() => this.rest(), LATER);
   }
 
   /** Takes note of a message; a pong says that all is well. */
@@ -80,7 +91,14 @@ export class Link {
   watch(view: Element): Cleanup {
     this.#views.add(view);
     this.#look();
-    return () => this.#views.delete(view);
+    const point = (): void => {
+      this.#pointed = Date.now();
+    };
+    view.addEventListener("pointermove", point, { passive: true });
+    return () => {
+      this.#views.delete(view);
+      view.removeEventListener("pointermove", point);
+    };
   }
 
   close(): void {

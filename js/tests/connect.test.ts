@@ -179,6 +179,39 @@ describe("the kernel's hearing", () => {
     expect(connection.state().rows[0]?.scores).toEqual(Float32Array.from(SCORES));
   });
 
+  it("hears of a job that was over before the view came", () => {
+    vi.useFakeTimers();
+    const model = new KernelModel(traits({ snapshot: snapshot() }));
+    connect(model, TRAITS);
+    const over = new KernelModel(
+      traits({ snapshot: snapshot({ state: progress({ status: "done" }) }) }),
+    );
+    connect(over, TRAITS);
+    vi.advanceTimersByTime(5_000);
+    const rests = ({ sent }: KernelModel): number =>
+      sent.filter((m) => (m as { type: string }).type === "rest").length;
+    expect([rests(model), rests(over)]).toEqual([0, 1]);
+    vi.useRealTimers();
+  });
+
+  it("takes a pointer that rests on the view for nobody", () => {
+    vi.useFakeTimers();
+    const model = new KernelModel(traits());
+    const { connection } = connect(model, TRAITS);
+    const view = document.body.appendChild(document.createElement("div"));
+    vi.spyOn(view, "matches").mockImplementation((selector) => selector === ":hover");
+    connection.watch(view);
+    view.dispatchEvent(new Event("pointermove"));
+    model.set("snapshot", snapshot({ seq: 1, state: progress({ status: "done" }) }));
+    const rests = (): number =>
+      model.sent.filter((m) => (m as { type: string }).type === "rest").length;
+    vi.advanceTimersByTime(2_000);
+    expect(rests()).toBe(0);
+    vi.advanceTimersByTime(2_000);
+    expect(rests()).toBe(1);
+    vi.useRealTimers();
+  });
+
   it("hears once that a job is over, when nobody is busy with the view", () => {
     vi.useFakeTimers();
     const model = new KernelModel(traits());

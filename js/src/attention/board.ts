@@ -129,6 +129,7 @@ export class Board {
     for (const [name, listener] of this.#events) model.on(name, listener);
     signal?.addEventListener("abort", () => this.close(), { once: true });
     this.#readOverviews();
+    if (!this.#ran && this.#overviews.length > 0) this.#link.restLater();
     this.#link.greet(this.subject()?.texts[0]?.special ?? (this.subject() ? null : undefined));
   }
 
