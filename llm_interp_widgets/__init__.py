@@ -51,7 +51,15 @@ if TYPE_CHECKING:
     from llm_interp_widgets.widgets.shap_bar import ShapBar
     from llm_interp_widgets.widgets.shap_force import ShapForce
     from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
-    from llm_interp_widgets.widgets.show import bar, beeswarm, force, generation, lime, waterfall
+    from llm_interp_widgets.widgets.show import (
+        bar,
+        beeswarm,
+        force,
+        generation,
+        highlight,
+        lime,
+        waterfall,
+    )
     from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
     from llm_interp_widgets.words import language
 
@@ -89,7 +97,7 @@ _HOMES = {
     "widgets.shap_bar": ("ShapBar",),
     "widgets.shap_force": ("ShapForce",),
     "widgets.shap_waterfall": ("ShapWaterfall",),
-    "widgets.show": ("bar", "beeswarm", "force", "generation", "lime", "waterfall"),
+    "widgets.show": ("bar", "beeswarm", "force", "generation", "highlight", "lime", "waterfall"),
     "widgets.token_highlighter": ("TokenHighlighter",),
     "words": ("language",),
 }
@@ -129,6 +137,7 @@ __all__ = [
     "force",
     "generate",
     "generation",
+    "highlight",
     "interactions",
     "language",
     "lime",

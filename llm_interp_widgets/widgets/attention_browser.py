@@ -109,7 +109,6 @@ class AttentionBrowser(PageWidget):
             redact: What of the texts is covered; see ``Attribution.redacted``.
             **traits: Initial traits.
         """
-        self._closed = True  # until there is something to close
         self.record = record
         cover = None if redact is None else Cover(redact)
         self._texts = Texts(record, beside, cover)

@@ -37,6 +37,8 @@ class ResultWidget(PageWidget):
     shared_traits: ClassVar[tuple[str, ...]] = ("snapshot", "selected", "output")
     browser_traits: ClassVar[tuple[str, ...]] = (*PageWidget.browser_traits, "selected", "output")
 
+    _feeds: list[Feed] = []  # noqa: RUF012 - until there are some
+
     snapshot = traitlets.Dict().tag(sync=True)
     selected = traitlets.Int(None, allow_none=True).tag(sync=True)
     output = traitlets.Int(0).tag(sync=True)

@@ -62,6 +62,7 @@ class PageWidget(anywidget.AnyWidget):
 
     words = traitlets.Dict().tag(sync=True)
 
+    _closed = True  # until there is something to close
     _own_layout = False  # until there is one
 
     def __init__(self, **traits: Any) -> None:  # noqa: ANN401

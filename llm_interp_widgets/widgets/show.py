@@ -19,6 +19,7 @@ from llm_interp_widgets.widgets.shap_bar import ShapBar
 from llm_interp_widgets.widgets.shap_force import ShapForce
 from llm_interp_widgets.widgets.shap_waterfall import ShapWaterfall
 from llm_interp_widgets.widgets.sources import results_of, view_of
+from llm_interp_widgets.widgets.token_highlighter import TokenHighlighter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
     from llm_interp_widgets.results.collection import By
 
 W = TypeVar("W", bound=ResultWidget)
+
+
+def highlight(source: Any, *, index: int | None = None, output: int = 0) -> TokenHighlighter:  # noqa: ANN401
+    """Show the text, every piece tinted by its score, as ``explain`` does.
+
+    Takes the arguments of ``bar`` and raises the same errors.
+
+    Example:
+        >>> highlight(Attribution.load("paris.liw"))  # doctest: +SKIP
+    """
+    return _shown(TokenHighlighter, source, index, output)
 
 
 def waterfall(source: Any, *, index: int | None = None, output: int = 0) -> ShapWaterfall:  # noqa: ANN401

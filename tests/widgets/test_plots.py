@@ -107,4 +107,5 @@ def test_a_saved_result_says_how_long_it_took_then(tiny_lm, opened):
 
     a = replace(liw.attribute(tiny_lm(), TEXT, 3, evaluations=200), seconds=71.0)
     assert opened(liw.waterfall(a)).snapshot["state"]["seconds"] == 71.0
+    assert opened(liw.highlight(a)).snapshot["state"]["seconds"] == 71.0
     assert opened(liw.TokenHighlighter.of(a)).snapshot["state"]["seconds"] == 71.0

@@ -228,3 +228,12 @@ def test_every_widget_shows_a_result_without_a_model():
         assert widget.snapshot["protocol"] == wire.PROTOCOL
         assert np.isnan(unpacked(widget)).all()
         widget.close()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", ["TokenHighlighter", "Compare", "AttentionBrowser", "Beeswarm"])
+def test_a_widget_that_was_never_made_ends_quietly(name):
+    for arguments in ((), (3,)):
+        with pytest.raises((TypeError, AttributeError)):
+            getattr(liw, name)(*arguments)
+        gc.collect()
