@@ -29,6 +29,7 @@ from transformers.utils.hub import cached_file
 
 from llm_interp_widgets.errors import (
     InterpError,
+    ParameterError,
     UnknownModelError,
     UnsafeWeightsError,
     UnsupportedModelError,
@@ -73,6 +74,7 @@ def load(
         The model, ready to be explained.
 
     Raises:
+        ParameterError: This is no name.
         UnknownModelError: Nothing is found under this name.
         UnsafeWeightsError: The weights or the model's code could run code on loading.
         UnsupportedModelError: The architecture is not one that can be explained.
@@ -80,6 +82,11 @@ def load(
     Example:
         >>> lm = load()  # doctest: +SKIP
     """
+    if name is not None and not isinstance(name, str | os.PathLike):
+        raise ParameterError(
+            f"load takes a hub id, a folder or a .gguf file, not a {type(name).__name__}. "
+            "A transformers model in memory goes into wrap(model, tokenizer)."
+        )
     where = _device(device)
     kind = _dtype(dtype, where)
     if name is None:
@@ -249,7 +256,13 @@ def _no_such_path(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return f"There is no folder {str(parent)!r}. Check the path, or give a hub id."
-    names = [p.name for p in parent.iterdir()][:200]
+    # Of a file, files of its kind; of a folder, folders.
+    alike = (
+        p for p in parent.iterdir() if p.suffix == path.suffix and p.is_dir() != bool(p.suffix)
+    )
+    names = [p.name for p in alike][:200]
+    if not names:
+        return f"There is no {path.name!r} in {str(parent)!r}, and nothing of its kind."
     return f"There is no {path.name!r} in {str(parent)!r}. " + nearest(path.name, names)
 
 

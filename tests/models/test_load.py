@@ -13,6 +13,7 @@ import transformers
 
 import llm_interp_widgets as liw
 from llm_interp_widgets.errors import (
+    ParameterError,
     PromptError,
     UnknownModelError,
     UnsafeWeightsError,
@@ -456,3 +457,17 @@ def test_a_wrapped_folder_keeps_its_place_to_itself(tiny_model, tokenizer, tmp_p
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     assert liw.wrap(model, tokenizer).info.name == "tiny"
     assert liw.wrap(model, tokenizer, "mine").info.name == "mine"
+
+
+@pytest.mark.parametrize("name", [3, ["gpt2"], object()])
+def test_what_is_no_name_is_refused_at_once(name):
+    with pytest.raises(ParameterError, match=r"wrap\(model, tokenizer\)"):
+        liw.load(name)
+
+
+def test_a_file_that_is_not_there_is_told_of_files_of_its_kind(tmp_path):
+    for one in ("tiny.gguf", "notes.txt"):
+        (tmp_path / one).touch()
+    with pytest.raises(UnknownModelError, match=r"'tiny\.gguf'") as caught:
+        liw.load(tmp_path / "tin.gguf")
+    assert "notes" not in str(caught.value)
