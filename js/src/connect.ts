@@ -26,8 +26,8 @@ export interface Connection {
   get(trait: string): unknown;
   /** Changes a trait here and in the kernel; the views hear of it like of any change. */
   set(trait: string, value: unknown): void;
-  /** A request of the view's own. */
-  send(message: object): void;
+  /** A request of the view's own; whether the kernel hears it is found out. */
+  ask(message: object): void;
   /** Stops every job that still runs. */
   cancel(): void;
   subscribe(listener: Cleanup): Cleanup;
@@ -98,12 +98,17 @@ class ModelConnection implements Connection {
 
   cancel(): void {
     for (const { job } of this.#states.filter(running)) {
-      this.send({ type: "cancel", job } satisfies Cancel);
+      this.#send({ type: "cancel", job } satisfies Cancel);
     }
     this.#link.ping();
   }
 
-  send(message: object): void {
+  ask(message: object): void {
+    this.#send(message);
+    this.#link.ping();
+  }
+
+  #send(message: object): void {
     if (this.live) this.#link.send(message);
   }
 
@@ -191,7 +196,7 @@ class ModelConnection implements Connection {
     const acked = this.#acked.get(job) ?? 0;
     if (seq - acked < ACK_EVERY && !(finished(progress) && seq > acked)) return;
     this.#acked.set(job, seq);
-    this.send({ type: "ack", job, seq } satisfies Ack);
+    this.#send({ type: "ack", job, seq } satisfies Ack);
   }
 
   #notify(): void {

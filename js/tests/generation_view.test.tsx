@@ -1,5 +1,5 @@
 import { act } from "preact/test-utils";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { HostModel } from "../src/host";
 import widget from "../src/widgets/generation_view";
 import {
@@ -89,6 +89,26 @@ describe("written tokens", () => {
 });
 
 describe("what was nearly written", () => {
+  it("says that the kernel is busy, where nothing else runs", async () => {
+    vi.useFakeTimers();
+    const model = new KernelModel(state());
+    model.idle = false;
+    const el = await draw(widget, model);
+    await act(() => chips(el)[0]?.click());
+    expect(el.textContent).not.toContain("the kernel is busy");
+    await act(() => vi.advanceTimersByTime(2_000));
+    expect(el.textContent).toContain("the kernel is busy with a cell");
+    vi.useRealTimers();
+  });
+
+  it("is asked again where it failed", async () => {
+    const failed = { ...why, state: progress({ status: "failed" }) };
+    const model = new KernelModel(state({ others: [failed], contrasts: [[0, 1]] }));
+    const el = await draw(widget, model);
+    await act(() => chips(el)[0]?.click());
+    expect(model.sent.at(-1)).toEqual({ type: "contrast", output: 0, alternative: 1 });
+  });
+
   it("is asked of the kernel with one click, and shown when it comes", async () => {
     const model = new KernelModel(state());
     const el = await draw(widget, model);

@@ -178,13 +178,25 @@ class JobsWidget(ResultWidget):
         self._lock = threading.RLock()  # snapshots come from workers and from the browser
         super().__init__(about, job, **traits)
 
-    def add(self, about: About, job: Job[Attribution], *, owned: bool = True) -> None:
-        """Show another job, too: not submitted yet, running, or over."""
+    def add(
+        self, about: About, job: Job[Attribution], *, owned: bool = True, place: int | None = None
+    ) -> None:
+        """Show another job, too: not submitted yet, running, or over.
+
+        Args:
+            about: What is explained.
+            job: That explains it.
+            owned: The job ends with the widget.
+            place: Of the job whose place it takes; behind all others by default.
+        """
         with self._lock:
-            place = len(self._feeds) - 1
-            feed = Feed(about, job, _sender(self), _keeper(self, place), owned=owned)
-            self._feeds.append(feed)
-            self.publish("others", [*self._latest_others(), dict(feed.first())])
+            others = self._latest_others()
+            at = len(others) if place is None else place
+            feed = Feed(about, job, _sender(self), _keeper(self, at), owned=owned)
+            for old in self._feeds[at + 1 : at + 2]:
+                old.close()
+            self._feeds[at + 1 : at + 2] = [feed]
+            self.publish("others", [*others[:at], dict(feed.first()), *others[at + 1 :]])
         feed.start()
 
     def results(self, timeout: float | None = None) -> Sequence[Attribution]:

@@ -128,15 +128,32 @@ class GenerationView(JobsWidget):
                 f"{len(tokens[0])} candidates each, counted from 0."
             )
         wanted = [output, alternative]
-        with self._lock:
-            if wanted not in self.contrasts:
-                about, job, submit = self._ask(output, alternative)
-                self.publish("contrasts", [*self.contrasts, wanted])
-                self.add(about, job)
-                submit()
-            place: int = self.contrasts.index(wanted)
+        if not self._has(wanted):
+            about, job, submit = self._ask(output, alternative)  # may take a pass: no lock
+            with self._lock:
+                if not self._has(wanted):
+                    place = self.contrasts.index(wanted) if wanted in self.contrasts else None
+                    if place is None:
+                        self.publish("contrasts", [*self.contrasts, wanted])
+                    self.add(about, job, place=place)
+                    submit()
+        place = self.contrasts.index(wanted)
         self.output, self.span, self.contrast_shown = output, 1, place
         return place
+
+    def _has(self, wanted: list[int]) -> bool:
+        """Whether a contrast is there, or on its way; one that failed may be asked for again."""
+        if wanted not in self.contrasts:
+            return False
+        job = self._feeds[self.contrasts.index(wanted) + 1].job
+        return job.progress.status not in ("failed", "cancelled")
+
+    @traitlets.observe("output", "span")
+    def _leave(self, _: object) -> None:
+        """Let go of a contrast when something else is chosen, here or in the browser."""
+        shown = self.contrast_shown
+        if shown is not None and (self.contrasts[shown][0] != self.output or self.span != 1):
+            self.contrast_shown = None
 
 
 def _handle(widget: GenerationView, content: object, _buffers: object) -> None:
@@ -147,6 +164,6 @@ def _handle(widget: GenerationView, content: object, _buffers: object) -> None:
         return
     try:
         widget._begin(output, alternative)  # noqa: SLF001 - the wire's other half
-        widget.failure = {}
+        widget.publish("failure", {})
     except Exception as error:  # noqa: BLE001 - the view shows it; ipywidgets would only log it
-        widget.failure = dict(told(error))
+        widget.publish("failure", dict(told(error)))

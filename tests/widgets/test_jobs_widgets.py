@@ -13,10 +13,12 @@ import llm_interp_widgets as liw
 from llm_interp_widgets import wire
 from llm_interp_widgets.errors import (
     ClosedWidgetError,
+    ModelMemoryError,
     ParameterError,
     ResultError,
     TargetError,
 )
+from llm_interp_widgets.jobs import Job, run_here
 from llm_interp_widgets.models.tokenize import token_name
 
 TEXT = "The capital of France is"
@@ -100,6 +102,42 @@ class TestGeneration:
         g.close()
         with pytest.raises(ClosedWidgetError):
             g.contrast(0, 1)
+
+    def test_a_contrast_that_failed_can_be_asked_for_again(self, lm, monkeypatch):
+        g = liw.generate(lm, TEXT, 3, "occlusion")
+        g.result()
+        own = g._ask
+
+        def fails(*asked):
+            about, _, _ = own(*asked)
+
+            def run(_):
+                raise ModelMemoryError("not now")
+                yield
+
+            job = Job(run, (1, len(about.inputs)), lambda _: None)
+            return about, job, lambda: run_here(job)
+
+        monkeypatch.setattr(g, "_ask", fails)
+        with pytest.raises(ModelMemoryError, match="not now"):
+            g.contrast(0, 1)
+        monkeypatch.setattr(g, "_ask", own)
+        a = g.contrast(0, 1)
+        assert np.isfinite(a.scores).all()
+        assert g.contrasts == [[0, 1]]
+        assert [one["state"]["status"] for one in g.others] == ["done"]
+        assert len(g._feeds) == 2
+
+    def test_a_contrast_is_left_when_another_token_is_chosen(self, lm):
+        g = liw.generate(lm, TEXT, 3, "occlusion")
+        g.contrast(0, 1)
+        g.set_state({"output": 2})
+        assert g.contrast_shown is None
+        g.contrast(0, 1)
+        g.set_state({"span": 2})
+        assert (g.contrast_shown, g.span) == (None, 2)
+        g.contrast(0, 1)
+        assert (g.output, g.span, g.contrast_shown) == (0, 1, 0)
 
     def test_page_holds_the_contrasts_that_were_made(self, lm):
         g = liw.generate(lm, TEXT, 2, "occlusion")

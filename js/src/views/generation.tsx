@@ -256,6 +256,8 @@ function Candidates({ connection, main, from, count }: CandidatesProps): JSX.Ele
         if (i === own) return null;
         const known = begun.findIndex(([output, other]) => output === from && other === i);
         const shown = known >= 0 && connection.get("contrast_shown") === known;
+        const status = connection.others()[known]?.progress?.status;
+        const failed = status === "failed" || status === "cancelled";
         const ask: AskContrast = { type: "contrast", output: from, alternative: i };
         return (
           <button
@@ -265,7 +267,7 @@ function Candidates({ connection, main, from, count }: CandidatesProps): JSX.Ele
             aria-pressed={shown}
             disabled={known < 0 && !connection.live}
             onClick={() => {
-              if (known < 0) connection.send(ask);
+              if (known < 0 || (failed && !shown && connection.live)) connection.ask(ask);
               else connection.set("contrast_shown", shown ? null : known);
             }}
           >
@@ -273,6 +275,11 @@ function Candidates({ connection, main, from, count }: CandidatesProps): JSX.Ele
           </button>
         );
       })}
+      {connection.hearing === "busy" && (
+        <span class="liw-muted" role="status">
+          {say(W.KERNEL_BUSY)}
+        </span>
+      )}
     </p>
   );
 }

@@ -64,7 +64,15 @@ export function Why({ board, stack, head, query, key_, names }: Props): JSX.Elem
         <p class="liw-muted liw-heads-small">{say(W.BY_EARLIER_COMPONENT_WHY, { why })}</p>
       ) : (
         <p>
-          <button type="button" class="liw-button" disabled={wanted} onClick={() => setAsked(cell)}>
+          <button
+            type="button"
+            class="liw-button"
+            disabled={wanted && !parts?.error}
+            onClick={() => {
+              setAsked(""); // a failure may be tried again
+              setTimeout(() => setAsked(cell));
+            }}
+          >
             {say(W.SPLIT_BY_EARLIER_COMPONENT)}
           </button>{" "}
           <span class="liw-muted liw-heads-small" role="status">
