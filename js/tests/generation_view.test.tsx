@@ -96,7 +96,9 @@ describe("what was nearly written", () => {
     const el = await draw(widget, model);
     await act(() => chips(el)[0]?.click());
     expect(el.textContent).not.toContain("the kernel is busy");
-    await act(() => vi.advanceTimersByTime(2_000));
+    await act(() => {
+      vi.advanceTimersByTime(2_000);
+    });
     expect(el.textContent).toContain("the kernel is busy with a cell");
     vi.useRealTimers();
   });
