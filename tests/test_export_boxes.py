@@ -110,6 +110,9 @@ def test_what_holds_itself_or_was_not_saved_is_said():
         (model("Stack", children=of("d", "d"), selected_index=None), ""),
         (model("Output", outputs=[{"text": "said"}]), "said"),
         ({}, "[widget]"),
+        (model("Password", description="key:", value="s3cret"), "<p>key: ••••</p>"),
+        (model("Password", value=""), "<p>Password: ••••</p>"),
+        ({"state": {"_view_name": "PasswordView", "value": "s3cret"}}, "<p>widget: ••••</p>"),
     ],
 )
 def test_others_say_their_value(widget, words):

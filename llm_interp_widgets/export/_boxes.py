@@ -5,7 +5,8 @@ HTML; and the models and modules that make anywidgets in it live.
 
 Guarantees: boxes, tabs, accordions, stacks, labels and HTML of ipywidgets become plain HTML that
 needs no script; every anywidget, ours or another's, keeps its own module, each once; a widget that
-is neither says its value in words. HTML from a state is let through a list of what is harmless.
+is neither says its value in words, a password none of it. HTML from a state is let through a list
+of what is harmless.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _AGAIN = "A widget that holds itself is shown once."
 
 _BROWSER = "llm_interp_widgets.widgets.attention_browser.AttentionBrowser"
 _REFERENCE = "IPY_MODEL_"
+_SECRET = "••••"  # for every password, however long it is
 _HARMLESS = frozenset(
     "a abbr b blockquote br caption cite code dd del div dl dt em figcaption figure h1 h2 h3 h4 "
     "h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub sup table tbody td "
@@ -254,6 +256,8 @@ def _titles(state: Mapping[str, Any]) -> list[str]:
 
 def _words(kind: str, state: Mapping[str, Any]) -> str:
     name = str(state.get("description") or kind or "widget").rstrip(":")
+    if kind == "Password" or state.get("_view_name") == "PasswordView":
+        return f"{name}: {_SECRET}"
     options = state.get("_options_labels")
     value = state.get("value")
     if isinstance(options, list) and isinstance(index := state.get("index"), int):
