@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import nbformat
+import pytest
 
 from llm_interp_widgets.export._boxes import VIEW
 from llm_interp_widgets.export._payload import islands
@@ -44,3 +45,15 @@ def test_a_password_is_nowhere_on_the_page():
     (island,) = islands(found)
     assert [one["id"] for one in island["models"]] == ["live"]
     assert "s3cret" not in found + str(island)
+
+
+@pytest.mark.parametrize(
+    "widgets",
+    [
+        None, [], 1, "text", {}, {STATE: None}, {STATE: []}, {STATE: {}},
+        {STATE: {"state": None}}, {STATE: {"state": ["w"]}}, {STATE: {"state": "w"}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_not_as_jupyter_saves_it_is_nothing_saved(widgets):
+    assert "This widget was not saved with the notebook." in page(widgets, "w")

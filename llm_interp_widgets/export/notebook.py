@@ -90,8 +90,7 @@ class LiwHTMLExporter(HTMLExporter):
         """
         notebook = deepcopy(nb)
         # nbconvert would look for widgets, too, and load their manager from the network.
-        state = notebook.metadata.pop("widgets", {}).get(_STATE, {}).get("state", {})
-        boxes = Boxes(state, _plain)
+        boxes = Boxes(_saved(notebook.metadata.pop("widgets", None)), _plain)
         for cell in notebook.cells:
             for output in cell.get("outputs", []):
                 if VIEW in output.get("data", {}):
@@ -105,6 +104,14 @@ class LiwHTMLExporter(HTMLExporter):
             title, body, island, [bundle("host")], style=_STYLE + _colours(), header=False
         )
         return page, found
+
+
+def _saved(widgets: object) -> Mapping[str, Any]:
+    """Return the widgets of a notebook; of what is not as Jupyter saves it, none."""
+    found = widgets
+    for key in (_STATE, "state"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _shown(data: Mapping[str, Any], boxes: Boxes) -> dict[str, str]:
