@@ -1,13 +1,16 @@
 """Where a file goes that must appear whole or not at all.
 
 What comes in: a path of the user's. What goes out: where it leads, and a hidden name beside that
-place, short enough wherever the file's own name is; what is written there is moved in one step.
+place, short enough wherever the file's own name is; what is written there is moved in one step,
+with the rights of the file that it replaces.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 _NAME = 230
@@ -40,3 +43,21 @@ def hidden(target: Path) -> str:
 def beside(target: Path) -> Path:
     """Return a hidden name beside a file that nobody else has."""
     return target.with_name(f"{hidden(target)}{secrets.token_hex(4)}.part")
+
+
+def keep_rights(part: Path, target: Path) -> None:
+    """Let no more people read a file than the one that it will replace, if there is one.
+
+    Args:
+        part: The new file; call this before anything is in it.
+        target: What it will replace.
+
+    Raises:
+        OSError: It cannot have these rights.
+    """
+    if os.name == "nt":  # knows "read only" and nothing else, and takes no such file away
+        return
+    with suppress(FileNotFoundError):
+        rights = stat.S_IMODE(target.stat().st_mode)
+        if rights != stat.S_IMODE(part.stat().st_mode):  # not every disk lets them be set
+            part.chmod(rights)

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -198,3 +199,55 @@ def test_where_no_file_can_be_is_an_error(tmp_path):
     with pytest.raises(ExportError, match="exists already"):
         write_page(nowhere, "new")
     assert names(tmp_path) == ["loop", "nowhere"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights are another matter there")
+@pytest.mark.parametrize("rights", [0o600, 0o400, 0o664])
+def test_a_file_keeps_its_rights_and_is_never_open_to_more(tmp_path, monkeypatch, rights):
+    path, seen = tmp_path / "page.html", []
+    write_page(path, "old")
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+    path.chmod(rights)
+    sync = os.fsync
+
+    def watched(number):
+        seen.append(stat.S_IMODE(os.fstat(number).st_mode))
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    write_page(path, "new", overwrite=True)
+    assert seen == [rights]
+    assert stat.S_IMODE(path.stat().st_mode) == rights
+    assert path.read_text() == "new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights are another matter there")
+def test_rights_that_cannot_be_set_are_an_error_and_leave_the_old_file(tmp_path, monkeypatch):
+    path = write_page(tmp_path / "page.html", "old")
+
+    def refused(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    write_page(path, "same", overwrite=True)  # there is nothing to set
+    os.chmod(path, 0o600)  # noqa: PTH101 - Path's is refused
+    with pytest.raises(ExportError, match="Operation not permitted"):
+        write_page(path, "new", overwrite=True)
+    assert path.read_text() == "same"
+    assert names(tmp_path) == ["page.html"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes on this system")
+def test_a_pipe_is_never_replaced_nor_what_a_link_leads_to(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for place in (pipe, link):
+        for overwrite in (True, False):
+            with pytest.raises(ExportError, match="pipe is a device or a pipe; give the name"):
+                write_page(place, "new", overwrite=overwrite)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert names(tmp_path) == ["link", "pipe"]

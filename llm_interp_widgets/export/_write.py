@@ -1,8 +1,9 @@
 """A page, put into a file.
 
-Guarantees: the file appears whole or not at all, and never replaces another unless asked. It is
-written beside its place under a hidden name that ends in ``.part``, forced to the disk, and moved
-there in one step; what an export that was killed left behind is taken away by the next one.
+Guarantees: the file appears whole or not at all; it replaces another only if asked, with the same
+rights, and never a device or a pipe. It is written beside its place under a hidden name that ends
+in ``.part``, forced to the disk, and moved there in one step; what an export that was killed left
+behind is taken away by the next one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from llm_interp_widgets.errors import ExportError
-from llm_interp_widgets.files import beside, destination, hidden
+from llm_interp_widgets.files import beside, destination, hidden, keep_rights
 
 _LEFT_AFTER = 60.0
 """Seconds without a change after which nobody is still writing a page."""
@@ -32,7 +33,7 @@ def write_page(path: str | os.PathLike[str], html: str, *, overwrite: bool = Fal
         The path.
 
     Raises:
-        ExportError: The file is there, or cannot be written.
+        ExportError: The file is there, or cannot be written, or is a device or the like.
     """
     target = check_place(path, overwrite=overwrite)
     _clear(target)
@@ -51,7 +52,7 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     """Return where a page would be written.
 
     Raises:
-        ExportError: The file is there, or its folder is not.
+        ExportError: The file is there, or its folder is not, or it is a device or the like.
     """
     try:
         target = destination(path)
@@ -64,6 +65,8 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
         raise ExportError(
             f"The folder {target.parent} does not exist; make it first, or choose another."
         )
+    if target.exists() and not target.is_file():
+        raise ExportError(f"{target} is a device or a pipe; give the name of a file.")
     if (blind or target.exists()) and not overwrite:
         raise _occupied(target)
     return target
@@ -80,6 +83,7 @@ def _put(target: Path, content: bytes, *, overwrite: bool) -> None:
     part = beside(target)
     try:
         with part.open("xb") as file:
+            keep_rights(part, target)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # before its name: a crash must not leave an empty page

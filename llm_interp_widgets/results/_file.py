@@ -4,8 +4,9 @@ What comes in: a result's arrays and its other fields. What goes out: one file, 
 same fields again, on a machine without torch or transformers.
 
 Guarantees: nothing is ever pickled; a file is written atomically, and only what ``read`` can
-read; one that is missing, damaged, too large, of another kind or of a newer ``FORMAT`` raises
-``ResultError``, whatever its bytes are, without taking more memory than its limit.
+read, with the rights of the one that it replaces; one that is missing, damaged, too large, of
+another kind or of a newer ``FORMAT`` raises ``ResultError``, whatever its bytes are, without taking
+more memory than its limit.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from llm_interp_widgets.errors import ParameterError, ResultError
-from llm_interp_widgets.files import beside, destination
+from llm_interp_widgets.files import beside, destination, keep_rights
 from llm_interp_widgets.results._archive import unpack
 from llm_interp_widgets.results._schema import Wrong, parsed
 
@@ -46,7 +47,8 @@ def write(
     """Write a result to one file, atomically.
 
     Args:
-        path: Where to; an existing file is replaced, ``~`` is the home folder.
+        path: Where to; an existing file, but no device or pipe, is replaced; ``~`` is the home
+            folder.
         result: A dataclass of arrays, tokens, plain values and small dataclasses.
         kind: Of result; ``read`` asks for the same.
         arrays: Names of the fields that are arrays, or ``None``.
@@ -66,9 +68,10 @@ def write(
     data["header"] = np.frombuffer(_encoded(header), dtype=np.uint8)
     part = None
     try:
-        target = destination(path)
+        target = _place(path)
         part = beside(target)
         with part.open("xb") as file:
+            keep_rights(part, target)
             np.savez_compressed(file, **data)
         part.replace(target)
     except OSError as error:
@@ -127,6 +130,13 @@ def read(
         raise ResultError(f"{name} does not fit into memory.") from error
     except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
         raise ResultError(f"{name} is damaged: {' '.join(str(error).split())}.") from error
+
+
+def _place(path: str | os.PathLike[str]) -> Path:
+    target = destination(path)
+    if target.exists() and not target.is_file():
+        raise OSError("it is a folder, a device or a pipe")
+    return target
 
 
 def _header(arrays: dict[str, ndarray], limit: int | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,34 @@ def test_places_that_cannot_be_written_are_refused_in_words(saved, tmp_path):
             thing.save(place)
     assert names_in(tmp_path) == ["file", "folder"]
     assert names_in(tmp_path / "folder") == []
+
+
+@pytest.mark.parametrize("rights", [0o600, 0o400, 0o664])
+def test_a_file_keeps_its_rights_and_is_never_open_to_more(saved, tmp_path, monkeypatch, rights):
+    thing, load, told = saved
+    path, seen = thing.save(tmp_path / "saved.liw"), []
+    path.chmod(rights)
+    usual = np.savez_compressed
+
+    def watched(file, **arrays):
+        seen.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        usual(file, **arrays)
+
+    monkeypatch.setattr(np, "savez_compressed", watched)
+    thing.save(path)
+    assert seen == [rights]
+    assert stat.S_IMODE(path.stat().st_mode) == rights
+    np.testing.assert_array_equal(told(load(path)), told(thing))
+
+
+def test_a_pipe_is_never_replaced_nor_what_a_link_leads_to(saved, tmp_path):
+    thing, *_ = saved
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for place in (pipe, link):
+        with pytest.raises(ResultError, match=r"Cannot write .*: it is a folder, a device or a pi"):
+            thing.save(place)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert names_in(tmp_path) == ["link", "pipe"]
