@@ -530,6 +530,8 @@ def test_another_language_reaches_all_views_though_a_record_was_closed(tiny_lm):
         assert views[1].snapshot["subject"]["caution"].encode("ascii", "ignore") == b""
     finally:
         liw.language("en")
+        for view in views:
+            view.close()
 
 
 def test_a_page_says_without_javascript_which_heads_stand_out(tiny_lm, tmp_path):
@@ -539,6 +541,7 @@ def test_a_page_says_without_javascript_which_heads_stand_out(tiny_lm, tmp_path)
     assert "previous token" in said
     assert "This view needs JavaScript." in said
     assert "Run the cell" not in said
+    widget.close()
 
 
 def test_a_closed_record_is_refused_and_leaves_nothing(tiny_lm):
