@@ -20,6 +20,13 @@ def scores_on(root) -> list[float | None]:
     return [float(m[1].replace("−", "-").replace(",", "")) if m else None for m in found]
 
 
+def settled(page) -> None:
+    """Wait until what was asked of a page so far is drawn: effects run after the next frame."""
+    page.evaluate("""() => new Promise((done) => {
+      requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
+    })""")
+
+
 def same(shown: list[float | None], exact: list[float]) -> bool:
     """Whether three significant digits agree; special tokens show no score."""
     pairs = zip(shown, exact, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from made import WORDS, attribution, lime, many, written
+from screen import settled
 
 import llm_interp_widgets as liw
 
@@ -53,22 +54,29 @@ def test_a_span_of_written_tokens_by_keyboard(show):
     assert page.locator("h2").inner_text() == "Why “I liked”?"
 
 
+def drawn_anew(canvas, *before):
+    """Wait until a canvas shows none of these pictures; return what it shows."""
+    canvas.page.wait_for_function(
+        "([canvas, before]) => !before.includes(canvas.toDataURL())",
+        arg=[canvas.element_handle(), before],
+    )
+    return canvas.evaluate("e => e.toDataURL()")
+
+
 def test_the_matrix_zooms_and_pans(show):
     page = show(liw.generation(written()))
     canvas = page.locator(".liw-matrix canvas")
     before = canvas.evaluate("e => e.toDataURL()")
     page.get_by_role("button", name="Zoom in").click()
-    page.wait_for_timeout(150)  # drawn in an effect after the next frame
-    zoomed = canvas.evaluate("e => e.toDataURL()")
-    assert zoomed != before
+    zoomed = drawn_anew(canvas, before)
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + 400, box["y"] + 90)
     page.mouse.down()
     page.mouse.move(box["x"] + 250, box["y"] + 90, steps=4)
     page.mouse.up()
     page.mouse.move(0, 0)
-    page.wait_for_timeout(150)
-    assert canvas.evaluate("e => e.toDataURL()") not in (before, zoomed)
+    settled(page)  # the pointer's mark is a change, too
+    drawn_anew(canvas, before, zoomed)
     assert page.locator("h2").inner_text() == "Why “so”?"  # a drag picks nothing
 
 
