@@ -63,7 +63,7 @@ class Host:
         """Find something inside the cells' outputs."""
         return self.page.locator(f"{self.outputs} {selector}")
 
-    def until(self, code: str, wanted: str, seconds: float = 20) -> None:
+    def until(self, code: str, wanted: str, seconds: float = 30) -> None:
         """Repeat Python code in the notebook's process until it prints what is wanted."""
         deadline = time.monotonic() + seconds
         while (got := self.python(code)) != wanted:
@@ -188,7 +188,7 @@ class _JupyterApp(Host):
         """Save, wait until the file is on disk, and return it."""
         before = self.path.stat().st_mtime_ns
         self.command("docmanager:save")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while True:
             assert time.monotonic() < deadline, "the notebook was not saved"
             self.page.wait_for_timeout(50)
@@ -204,7 +204,7 @@ class _JupyterApp(Host):
         name = self.themes.get(name, name)
         self.command("apputils:change-theme", theme=name)
         self.page.wait_for_function(
-            "name => document.body.dataset.jpThemeName === name", arg=name, timeout=20_000
+            "name => document.body.dataset.jpThemeName === name", arg=name, timeout=30_000
         )
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
@@ -292,6 +292,7 @@ class Voila(_Doored):
     command_line = staticmethod(
         lambda port, root: [
             *("voila", str(root), "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"),
+            "--Voila.port_retries=0",
             "--VoilaConfiguration.allow_theme_override=YES",
             "--VoilaConfiguration.show_tracebacks=True",
         ]
@@ -364,7 +365,7 @@ class Marimo(_Doored):
         """Let the system be light or dark, which marimo follows here."""
         self.page.emulate_media(color_scheme=name)
         self.page.wait_for_function(
-            "name => document.body.classList.contains(name)", arg=name, timeout=20_000
+            "name => document.body.classList.contains(name)", arg=name, timeout=30_000
         )
 
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import socket
 import subprocess
 import sys
@@ -67,6 +68,13 @@ class Watch:
 
 # ── Servers ──────────────────────────────────────────────────────────────────
 
+# As Jupyter, Voila and uvicorn say that somebody else took the port meanwhile.
+_TAKEN = re.compile(
+    r"port \d+ is (?:already in use|not available)|address already in use"
+    r"|no available port",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Server:
@@ -114,8 +122,14 @@ class Server:
         urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
     def get(self, path: str) -> Any:
-        """Return the server's JSON answer."""
-        with urllib.request.urlopen(f"{self.url}/{path}", timeout=5) as answer:  # noqa: S310
+        """Return the server's JSON answer; asked twice, for it may be busy with a kernel."""
+        try:
+            return self._json(path)
+        except OSError:
+            return self._json(path)
+
+    def _json(self, path: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}/{path}", timeout=30) as answer:  # noqa: S310
             return json.load(answer)
 
 
@@ -131,6 +145,21 @@ def serve(home: Path, command: Callable[[int, Path], list[str]], up: str) -> Ite
     root = home / "notebooks"
     root.mkdir()
     _settings(home)
+    for again in (True, True, False):
+        with _started(home, root, command) as (running, process):
+            if _is_up(running, process, up):
+                yield running
+                return
+            said = running.log.read_text()
+            if not again or not _TAKEN.search(said):
+                pytest.fail(f"the server did not start:\n{said}")
+
+
+@contextlib.contextmanager
+def _started(
+    home: Path, root: Path, command: Callable[[int, Path], list[str]]
+) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
+    """Start a server on a port that was free a moment ago; stop it when the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -146,9 +175,7 @@ def serve(home: Path, command: Callable[[int, Path], list[str]], up: str) -> Ite
         ) as process,
     ):
         try:
-            running = Server(f"http://127.0.0.1:{port}", root, log)
-            _wait_until_up(running, process, up)
-            yield running
+            yield Server(f"http://127.0.0.1:{port}", root, log), process
         finally:
             process.terminate()
             try:
@@ -188,9 +215,8 @@ def _settings(home: Path) -> None:
     marimo.write_text('[display]\ntheme = "system"\n[runtime]\nauto_instantiate = true\n')
 
 
-def _wait_until_up(
-    server: Server, process: subprocess.Popen[bytes], up: str, seconds: float = 60
-) -> None:
+def _is_up(server: Server, process: subprocess.Popen[bytes], up: str, seconds: float = 60) -> bool:
+    """Wait until a server answers; return whether it does."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -200,9 +226,9 @@ def _wait_until_up(
         except OSError:
             pass
         else:
-            return
+            return True
         time.sleep(0.1)
-    pytest.fail(f"the server did not start:\n{server.log.read_text()}")
+    return False
 
 
 def jupyter(app: str, *options: str) -> Callable[[int, Path], list[str]]:
