@@ -121,7 +121,7 @@ def test_a_saved_notebook_shows_the_overview_without_its_kernel(lab):
     lab.server.delete("sessions")
     lab.visit()
     lab.output(DRAWN).wait_for()
-    lab.output("[role=alert]:has-text('run the cell')").wait_for(timeout=10_000)
+    lab.output("[role=alert]:has-text('run the cell')").wait_for(timeout=30_000)
     lab.output(OVERVIEW).focus()
     lab.page.keyboard.press("ArrowRight")
     lab.output(".liw-heads-overview .liw-pinned:has-text('previous token')").wait_for()

@@ -376,7 +376,7 @@ def read_in(lab: Any, slots: dict[str, list]) -> list[dict]:
     )
 
 
-def check_in(lab: Any, tally: Tally, a: Attribution, seconds: float = 10, **more: Any) -> None:
+def check_in(lab: Any, tally: Tally, a: Attribution, seconds: float = 30, **more: Any) -> None:
     """Wait until all views show a result, and compare; ``more`` is what else their state is."""
     states = {name: {**traits_of(name, a)[1], **more} for name in MAKERS}
     wanted = {name: SLOTS[name](a, state) for name, state in states.items()}

@@ -59,7 +59,7 @@ def test_streams_reacts_survives_a_reload_and_stops(host):
     host.python("w.selected = 3")
     host.output(f"{TOKENS}[data-index='3'][aria-selected=true]").wait_for()
     host.output(".liw-progress button").click()
-    host.output(CANCELLED).wait_for(timeout=10_000)
+    host.output(CANCELLED).wait_for(timeout=30_000)
     assert host.python("print(w.result().cancelled)") == "True"
     assert same(scores_on(host.page), in_python(host))
 
@@ -103,5 +103,5 @@ def test_marimos_editor_takes_up_its_session_in_the_middle_of_a_job(marimo_edito
     assert host.python("print(w.job.id, w.job.progress.status)") == f"{job} running"
     refined(host)
     host.output(".liw-progress button").click()
-    host.output(CANCELLED).wait_for(timeout=10_000)
+    host.output(CANCELLED).wait_for(timeout=30_000)
     assert same(scores_on(host.page), in_python(host))

@@ -10,12 +10,22 @@ from screen import CANCELLED, FINISHED, SCORED, SCREENSHOTS, TEXT, TOKENS, same,
 
 SETUP = "import llm_interp_widgets as liw\nlm = liw.load()"
 PARIS = 'w = liw.explain(lm, "The capital of France is", target=" Paris")\nw'
-# Far more work than any test waits for, and as much as it takes to reload a page.
+# Far more work than any test waits for.
 LONG = f"""
 prompt = "{"The quick brown fox jumps over the lazy dog, and " * 2}the capital of France is"
 w = liw.explain(lm, prompt, target=" Paris", evaluations=EVALUATIONS, precision=None)
 w"""
 ENDLESS = LONG.replace("EVALUATIONS", "1_000_000")
+# Stops on its worker, once every token has a score, until the gate is opened.
+HELD = f"""{LONG.replace("EVALUATIONS", "200").removesuffix("w")}
+import threading
+gate = threading.Event()
+def hold(look):
+    whole = (look.merged.scores == look.merged.scores).all() and not look.merged.last.preview
+    if whole and look.status == "running":
+        gate.wait(600)
+w.job.observe(hold)
+w"""
 PLOTS = """from IPython.display import display
 plots = liw.waterfall(w), liw.force(w), liw.bar(w)
 display(*plots)"""
@@ -38,7 +48,7 @@ def test_partials_come_while_the_job_runs_and_cancel_keeps_them(lab):
         lab.page.wait_for_timeout(200)
     clicked = time.monotonic()
     lab.output(".liw-progress button").click()
-    lab.output(CANCELLED).wait_for(timeout=5_000)
+    lab.output(CANCELLED).wait_for(timeout=30_000)
     print(f"cancelled after {time.monotonic() - clicked:.2f} s")
     assert lab.python("print(w.result().cancelled)") == "True"
     assert same(scores_on(lab.page), scores_in_python(lab))
@@ -50,17 +60,17 @@ def test_interrupting_the_kernel_stops_the_job(lab):
     lab.idle()
     pressed = time.monotonic()
     lab.interrupt()
-    lab.output(CANCELLED).wait_for(timeout=5_000)
+    lab.output(CANCELLED).wait_for(timeout=30_000)
     print(f"stopped {time.monotonic() - pressed:.2f} s after the interrupt of an idle kernel")
 
 
 def test_interrupting_a_waiting_cell_stops_the_job(lab):
-    lab.open(SETUP, ENDLESS, "w.result()")
+    lab.open(SETUP, ENDLESS, "print('waits')\nw.result()")
     lab.output(SCORED).first.wait_for(timeout=60_000)
-    lab.page.wait_for_timeout(300)
+    lab.page.locator(".jp-OutputArea-output:has-text('waits')").wait_for()
     pressed = time.monotonic()
     lab.interrupt()
-    lab.output(CANCELLED).wait_for(timeout=5_000)
+    lab.output(CANCELLED).wait_for(timeout=30_000)
     print(f"stopped {time.monotonic() - pressed:.2f} s after the interrupt of a waiting cell")
     lab.idle()
 
@@ -118,13 +128,15 @@ def test_a_hostile_prompt_is_only_text(lab, offline, tmp_path):
 
 
 def test_plots_beside_a_running_job_follow_it_through_a_reload(lab, axe):
-    lab.open(SETUP, LONG.replace("EVALUATIONS", "400"), PLOTS)
+    lab.open(SETUP, HELD, PLOTS)
     lab.output(".liw-force-track li").first.wait_for(timeout=60_000)
     lab.save()
     assert lab.python("print(w.job.progress.status)") == "running"
     lab.reload()
     lab.output(TOKENS).first.wait_for()
-    assert lab.python("print(w.job.progress.status)") == "running", "reloaded too late to tell"
+    assert lab.python("print(w.job.progress.status)") == "running"
+    assert lab.output(FINISHED).count() == 0
+    lab.python("gate.set()")
     lab.output(FINISHED).nth(3).wait_for(timeout=120_000)
     assert same(scores_on(lab.page), scores_in_python(lab))
     best = "a = w.result(); i = abs(a.scores[0]).argmax(); print(i, a.inputs[i].text.strip())"
@@ -158,7 +170,7 @@ def test_what_was_nearly_written_is_explained_live_and_views_are_linked(lab, axe
     lab.output(".liw-gen-candidates button").first.press("Enter")
     lab.until("print(len(g.contrasts))", "1")
     assert lab.python("print(g.results(60)[1].target)").count("rather than") == 1
-    lab.output("h2:has-text('rather than')").wait_for(timeout=20_000)
+    lab.output("h2:has-text('rather than')").wait_for(timeout=30_000)
     lab.output(".liw-gen-candidates button[aria-pressed=true]").press("Enter")
     lab.output(".liw-wf-steps button").first.press("Enter")
     pinned = lab.python("print(views[1].selected)")
@@ -182,7 +194,7 @@ def test_a_view_stands_wherever_it_is_displayed(lab):
     lab.output(SCORED).first.wait_for(timeout=60_000)
     lab.page.wait_for_function("document.querySelectorAll('.liw').length === 3")
     lab.python("w.cancel()")
-    lab.output(CANCELLED).nth(2).wait_for(timeout=10_000)
+    lab.output(CANCELLED).nth(2).wait_for(timeout=30_000)
     lab.until("print(sorted(w._places) == sorted([w.model_id, 'mine']))", "True")
     lab.until("print(any('Still' in said for said in w._places.values()))", "False")
     saved = [output for cell in lab.save().cells for output in cell.outputs if "data" in output]
@@ -206,7 +218,7 @@ def test_cancel_reaches_a_kernel_that_runs_a_cell(lab):
     lab.page.locator(".jp-OutputArea-output:has-text('began')").wait_for()
     clicked = time.monotonic()
     lab.output(".liw-progress button").click()
-    lab.output(CANCELLED).wait_for(timeout=10_000)
+    lab.output(CANCELLED).wait_for(timeout=30_000)
     print(f"cancelled {time.monotonic() - clicked:.2f} s after the click, the kernel being busy")
     lab.page.locator(".jp-OutputArea-output:has-text('ended cancelled')").wait_for()
 
@@ -229,7 +241,7 @@ def test_a_restarted_kernel_is_said_to_be_gone_and_nothing_shown_is_lost(lab):
     lab.page.evaluate(
         "() => { void jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }"
     )
-    lab.output(".liw-progress:has-text('its kernel is gone')").wait_for(timeout=20_000)
+    lab.output(".liw-progress:has-text('its kernel is gone')").wait_for(timeout=30_000)
     assert lab.output(".liw-progress button").count() == 0, "there is nothing to cancel"
     assert lab.output(SCORED).count() > 0
     lab.output(f"{TOKENS}[tabindex='0']").focus()
@@ -258,7 +270,7 @@ def test_any_number_of_reloads_in_the_middle_lose_nothing(lab):
         )
         assert len(shown) == lab.output(TOKENS).count()
     lab.output(".liw-progress button").click()
-    lab.output(CANCELLED).wait_for(timeout=10_000)
+    lab.output(CANCELLED).wait_for(timeout=30_000)
     assert same(scores_on(lab.page), scores_in_python(lab))
 
 
