@@ -21,10 +21,17 @@ def scores_on(root) -> list[float | None]:
 
 
 def settled(page) -> None:
-    """Wait until what was asked of a page so far is drawn: effects run after the next frame."""
-    page.evaluate("""() => new Promise((done) => {
-      requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
-    })""")
+    """Wait until what was asked of a page so far is drawn, and has the colours it will have.
+
+    Effects run after the next frame, and may begin a transition.
+    """
+    page.evaluate("""async () => {
+      await new Promise((done) => {
+        requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
+      });
+      const ends = ({ effect }) => Number.isFinite(effect.getComputedTiming().endTime);
+      await Promise.allSettled(document.getAnimations().filter(ends).map((one) => one.finished));
+    }""")
 
 
 def same(shown: list[float | None], exact: list[float]) -> bool:

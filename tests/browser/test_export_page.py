@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from screen import settled
 
 from llm_interp_widgets import wire
 from llm_interp_widgets.export import View, render_page, write_page
@@ -190,7 +191,8 @@ def test_no_accessibility_violation(show, axe):
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme)
         page.locator(f".liw[data-theme={scheme}]").first.wait_for()
-        page.wait_for_timeout(200)
+        page.wait_for_load_state("networkidle")
+        settled(page)
         assert axe(page, "html") == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

@@ -8,6 +8,7 @@ import sys
 
 import nbformat
 import pytest
+from screen import settled
 
 import llm_interp_widgets as liw
 
@@ -120,7 +121,8 @@ def test_every_widget_is_live_in_boxes_too(notebook, offline, watch, record_prop
     assert page.get_by_text("bold", exact=True).evaluate("e => e.tagName") == "B"
     assert page.locator("main img").count() == 0
     assert page.get_by_text("link", exact=True).get_attribute("href") is None
-    page.wait_for_timeout(200)
+    page.wait_for_load_state("networkidle")
+    settled(page)
 
 
 def test_what_was_not_saved_leaves_its_summary(notebook, offline, tmp_path):
