@@ -13,7 +13,7 @@ import llm_interp_widgets as liw
 from llm_interp_widgets import wire
 from llm_interp_widgets.jobs import Progress
 from llm_interp_widgets.results.partial import Merged
-from llm_interp_widgets.widgets import _stream
+from llm_interp_widgets.widgets import _desk, _stream
 from llm_interp_widgets.widgets._stream import Stream
 
 TEXT = "The capital of France is"
@@ -179,6 +179,9 @@ NONSENSE = (
     {"type": "ask", "wants": [dict.fromkeys(wire.Want.__annotations__)]},
     {"type": "ask", "view": "v", "slot": "s", "id": 1,
      "wants": [dict.fromkeys(wire.Want.__annotations__)]},
+    {"type": "ask", "view": "v", "slot": "s", "id": 1,  # well formed: refused on a thread
+     "wants": [{"what": "no such thing", "stack": 9, "layer": -7, "head": 10**6, "how": "anyhow",
+                "rows": [3, 1], "cols": [], "a": -1, "b": 10**9}]},
 )  # fmt: skip
 
 
@@ -186,6 +189,8 @@ NONSENSE = (
 def test_nonsense_from_a_view_is_no_error_anywhere(tiny_lm, caplog, monkeypatch, kind):
     lm, dead = tiny_lm("llama"), []
     monkeypatch.setattr(threading, "excepthook", dead.append)
+    monkeypatch.setattr(_desk, "_PATIENCE", 0.05)  # threads end soon after the last answer
+    before = set(threading.enumerate())
     widget = {
         "explain": lambda: liw.explain(lm, TEXT, 5, "occlusion"),
         "generate": lambda: liw.generate(lm, TEXT, 2, "occlusion"),
@@ -195,7 +200,11 @@ def test_nonsense_from_a_view_is_no_error_anywhere(tiny_lm, caplog, monkeypatch,
         for callback in widget._msg_callbacks.callbacks:
             callback(widget, message, [])  # without ipywidgets, which would only log
     assert widget.wait(20) if kind == "attend" else widget.result(20)
-    time.sleep(0.05)
+    for thread in set(threading.enumerate()) - before:
+        if thread.name != "llm_interp_widgets:cpu":  # the worker stays for the next job
+            thread.join(20)
+            assert not thread.is_alive()
     assert not dead
+    assert kind != "attend" or widget._desk.error is None
     assert not caplog.records
     widget.close()
