@@ -128,11 +128,10 @@ def test_a_thread_that_is_ended_from_outside_loses_nothing_and_the_next_job_runs
 def test_an_idle_worker_that_is_ended_is_replaced_and_no_job_falls_between(place):
     submit(make(three), place).result(10)
     ended = 0
-    for _ in range(50):
+    while ended < 30:
         worker = jobs._workers.get(place)  # none, where the last one ended before it was idle
         ended += worker is not None and kill(worker)  # met now, or when the next job arrives
         assert submit(make(three), place).result(10).status == "done"
-    assert ended >= 20
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -142,7 +141,9 @@ def test_threads_that_end_at_random_lose_no_job(place, seed):
     for job in queued:
         submit(job, place)
     killed = 0
-    while not all(job.finished for job in queued):
+    while killed <= 5 or not all(job.finished for job in queued):
+        if all(job.finished for job in queued):  # a slow machine: these were faster than we
+            queued.append(submit(make(slow_three), place))
         time.sleep(draw.random() * 0.004)
         worker = jobs._workers.get(place)
         killed += worker is not None and kill(worker)
@@ -152,7 +153,6 @@ def test_threads_that_end_at_random_lose_no_job(place, seed):
             assert job.result(10).merged.scores.tolist() == [[2, 2]]
         except (JobError, SystemExit):
             assert job.progress.status == "failed"
-    assert killed > 5
     assert submit(make(three), place).result(10).status == "done"
 
 
