@@ -603,7 +603,7 @@ def attribution_of(prompt, written):
         made(),
         prompt="".join(prompt),
         inputs=tuple(inputs),
-        outputs=tuple(Token(text, 7, 0, 0) for text in written),
+        outputs=tuple(Token(text, 7, ends[-1], ends[-1] + len(text)) for text in written),
         scores=np.zeros(shape),
         standard_error=None,
         spread=None,
@@ -637,6 +637,13 @@ def test_a_secret_may_begin_in_the_prompt_and_end_in_the_answer():
     assert [token.text for token in begun.outputs] == [" Hi", " ██", "███"]
     other = attribution_of(["My", " Zanzibar"], [" ZANZIBAR"]).redacted(["Zanzibar"])
     assert other.outputs[0].text == " ████████"
+
+
+def test_a_label_is_no_end_of_the_prompts_last_word():
+    a = attribution_of(["My", " Film"], ["good"])
+    label = dataclasses.replace(a.outputs[0], start=7, end=7)
+    covered = dataclasses.replace(a, outputs=(label,)).redacted(re.compile(r"[A-Z]\w{3,}"))
+    assert (covered.prompt, covered.outputs[0].text) == ("My ████", "good")
 
 
 def test_roles_are_covered():

@@ -202,12 +202,16 @@ class Cover:
 
     def over(self, told: T) -> T:
         """Return a result, or what a view is about, covered; says so in ``hidden``."""
-        written = "".join(one.text for one in told.outputs)
+        # Written text goes on where the prompt ends; a label stands there, but does not.
+        goes_on = all(one.end > one.start for one in told.outputs)
+        written = "".join(one.text for one in told.outputs) if goes_on else ""
         prompt = self.prompt(told.prompt, written)
         changes: dict[str, Any] = {
             "prompt": prompt,
             "inputs": self.tokens(told.inputs, of=told.prompt, then=written),
-            "outputs": self.tokens(told.outputs, answer=True, after=told.prompt, told=told.target),
+            "outputs": self.tokens(
+                told.outputs, answer=True, after=told.prompt if goes_on else "", told=told.target
+            ),
             "params": self.plain(told.params),
             "hidden": hidden(told.prompt, prompt, was=told.hidden),
             **{name: self.text(getattr(told, name)) for name in ("target", "off", "note")},
