@@ -187,17 +187,29 @@ class PageWidget(anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take what the browser sets, as far as it is valid; and put the browser right."""
+        put, refused, wrong = super().set_state, False, []
+
+        def tried(some: dict[str, Any]) -> None:
+            nonlocal refused
+            try:
+                put(some)
+            except BaseException:
+                refused = True
+                raise
+
         with self._gate:
             self._taking += 1
         try:  # not within the gate: an observer may wait for a job, and a job publishes
-            wrong = take(self, sync_data, super().set_state)
+            wrong = take(self, sync_data, tried)
         finally:
             with self._gate:
                 self._taking -= 1
-                meanwhile, self._meanwhile = self._meanwhile, set()
+                meanwhile = set(self._meanwhile) if refused else set()
+                if not self._taking:  # another change may be looked at by another thread
+                    self._meanwhile.clear()
         for name in wrong:
             self.send_state(name)
-        for name in meanwhile if wrong and not self._closed else ():
+        for name in () if self._closed else meanwhile:
             with self._gate:
                 setattr(self, name, self._published[name])  # the same, unless it was rolled back
                 self.send_state(name)

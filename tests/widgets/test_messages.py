@@ -229,6 +229,33 @@ def test_what_is_published_while_the_browser_is_refused_arrives(shown, monkeypat
         sys.setswitchinterval(before)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_published_is_kept_whatever_else_the_browser_sets(shown, alone):
+    widget = shown("highlighter")
+    latest = dict(widget.snapshot)
+    widget.snapshot = latest | {"seq": -1}
+    tried = []
+
+    class Meanwhile(traitlets.Int):
+        """Refused with others, accepted by itself; another change ends in between."""
+
+        def validate(self, obj, value):
+            if not tried:
+                tried.append(value)
+                obj.publish("snapshot", latest)
+                if not alone:
+                    other = threading.Thread(target=obj.set_state, args=({"output": 0},))
+                    other.start()
+                    other.join(20)
+                raise traitlets.TraitError("refused")
+            return super().validate(obj, value)
+
+    widget.add_traits(selected=Meanwhile(None, allow_none=True).tag(sync=True))
+    widget.set_state({"selected": 1, "color_limit": 0.5})
+    assert widget.snapshot == latest
+    assert (widget.selected, widget.color_limit) == (1, 0.5)
+
+
 def test_an_observer_may_wait_for_what_a_worker_publishes(shown):
     widget, seen = shown("highlighter"), []
 
