@@ -97,6 +97,7 @@ def test_a_long_text_is_zoomed_searched_reloaded_and_left_without_its_model(lab)
     search.press("Enter")
     search.press("Enter")
     lab.output(".liw-heads-choice:has-text('2 of 60')").first.wait_for()
+    lab.until("print(b.selected is not None)", "True")
     selected = int(lab.python("print(b.selected)"))
     assert lab.python(f"print(b.record.tokens[{selected}].text)") == "fox"
     lab.save()

@@ -173,6 +173,7 @@ def test_what_was_nearly_written_is_explained_live_and_views_are_linked(lab, axe
     lab.output("h2:has-text('rather than')").wait_for(timeout=30_000)
     lab.output(".liw-gen-candidates button[aria-pressed=true]").press("Enter")
     lab.output(".liw-wf-steps button").first.press("Enter")
+    lab.until("print(views[1].selected is not None)", "True")
     pinned = lab.python("print(views[1].selected)")
     lab.until("print(g.selected, views[2].selected, views[3].selected)", " ".join([pinned] * 3))
     for theme in lab.THEMES:
