@@ -206,7 +206,6 @@ class _JupyterApp(Host):
         self.page.wait_for_function(
             "name => document.body.dataset.jpThemeName === name", arg=name, timeout=30_000
         )
-        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
 class Lab(_JupyterApp):

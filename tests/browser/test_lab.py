@@ -152,6 +152,7 @@ def test_plots_beside_a_running_job_follow_it_through_a_reload(lab, axe):
         lab.theme(theme)
         name = f"lab-{theme.removeprefix('JupyterLab ').replace(' ', '-').lower()}.png"
         assert axe(lab.page, ".jp-OutputArea-output:has(.liw-force)") == [], theme
+        lab.page.locator("#jupyterlab-splash").wait_for(state="detached")
         lab.page.screenshot(path=SCREENSHOTS / name)
 
 
