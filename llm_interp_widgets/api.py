@@ -19,7 +19,7 @@ from llm_interp_widgets.models.load import load, public_name
 from llm_interp_widgets.models.record import AttentionRecord
 from llm_interp_widgets.models.tokenize import token_name
 from llm_interp_widgets.planning import plan, plan_pairs, read
-from llm_interp_widgets.results.redaction import Cover, covering
+from llm_interp_widgets.results.redaction import covering
 from llm_interp_widgets.targets import Contrast, Generate, ask
 from llm_interp_widgets.wire import pack
 
@@ -377,8 +377,7 @@ def interactions(
         >>> pairs.top(3)  # doctest: +SKIP
     """
     chosen = PairInteractions(index=index, seconds=seconds, off=off, filler=filler)
-    cover = None if redact is None else Cover(redact)
-    with covering(redact, prompt):
+    with covering(redact, prompt) as cover:
         job = plan_pairs(lm, prompt, target, chosen, granularity, cover)
         found = submit(job, str(lm.device)).result()
     return found if cover is None else cover.over(found)
@@ -425,10 +424,10 @@ def generate(
     if isinstance(alternatives, bool) or not isinstance(alternatives, int) or alternatives < 0:
         raise ParameterError(f"alternatives={alternatives!r} must be a whole number, 0 or above.")
     about, job = plan(lm, prompt, Generate(n), method, granularity, seed, params, redact=redact)
-    cover, outputs = None, about.outputs
-    with covering(redact, prompt):
-        if redact is not None:
-            question, cover = read(lm, prompt, Generate(n), granularity)[0], Cover(redact)
+    outputs = about.outputs
+    with covering(redact, prompt) as cover:
+        if cover is not None:
+            question, _ = read(lm, prompt, Generate(n), granularity)
             cover.tokens(question.prompt.tokens)
             outputs = question.outputs
         said = [output.id for output in outputs]

@@ -30,7 +30,7 @@ from llm_interp_widgets.results.attribution import Attribution
 from llm_interp_widgets.results.describe import About
 from llm_interp_widgets.results.interactions import Interactions, completeness_gap
 from llm_interp_widgets.results.partial import Merged
-from llm_interp_widgets.results.redaction import Cover, covering
+from llm_interp_widgets.results.redaction import covering
 from llm_interp_widgets.targets import ask
 from llm_interp_widgets.text.features import pieces, require_features
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from llm_interp_widgets.models.batches import Known
     from llm_interp_widgets.models.tokenize import PromptLike
     from llm_interp_widgets.results.partial import Partial
-    from llm_interp_widgets.results.redaction import What
+    from llm_interp_widgets.results.redaction import Cover, What
     from llm_interp_widgets.targets import Question
     from llm_interp_widgets.targets.kinds import TargetLike
     from llm_interp_widgets.text.features import Granularity
@@ -88,27 +88,13 @@ def plan(
     Raises:
         InterpError: Whatever ``attribute`` says it raises.
     """
-    with covering(redact, prompt):
-        return _plan(lm, prompt, target, method, granularity, seed, params, memo, redact)
-
-
-def _plan(
-    lm: LanguageModel,
-    prompt: PromptLike,
-    target: TargetLike,
-    method: str,
-    granularity: Granularity,
-    seed: int,
-    params: dict[str, Any],
-    memo: Known | None,
-    redact: What | None,
-) -> tuple[About, Job[Attribution]]:
     check_model(lm)
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ParameterError(f"seed={seed!r} must be a whole number, 0 or above.")
-    chosen = make(method, params)
-    question, columns = read(lm, prompt, target, granularity)
-    chosen, stands_in, note = prepared(chosen, lm, columns)
+    with covering(redact, prompt) as cover:
+        chosen = make(method, params)
+        question, columns = read(lm, prompt, target, granularity)
+        chosen, stands_in, note = prepared(chosen, lm, columns)
     settings = settings_of(chosen)
     about = About(
         prompt=question.prompt.text,
@@ -128,8 +114,6 @@ def _plan(
         additive=chosen.CARD.additive,
         effect=chosen.CARD.effect,
     )
-
-    cover = None if redact is None else Cover(redact)
     shown = about if cover is None else cover.over(about)
     if cover is not None:
         cover.check()

@@ -256,11 +256,7 @@ def _no_such_path(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return f"There is no folder {str(parent)!r}. Check the path, or give a hub id."
-    # Of a file, files of its kind; of a folder, folders.
-    alike = (
-        p for p in parent.iterdir() if p.suffix == path.suffix and p.is_dir() != bool(p.suffix)
-    )
-    names = [p.name for p in alike][:200]
+    names = [p.name for p in parent.iterdir() if p.suffix == path.suffix][:200]
     if not names:
         return f"There is no {path.name!r} in {str(parent)!r}, and nothing of its kind."
     return f"There is no {path.name!r} in {str(parent)!r}. " + nearest(path.name, names)

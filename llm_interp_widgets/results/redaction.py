@@ -362,21 +362,24 @@ class Cover:
 
 
 @contextmanager
-def covering(what: What | None, *prompts: object) -> Iterator[None]:
-    """Let no error that is raised within say what is covered.
+def covering(what: What | None, *prompts: object) -> Iterator[Cover | None]:
+    """Give a cover of these prompts; no error that is raised within says what it covers.
 
     Args:
-        what: To cover; nothing where it is ``None``.
+        what: To cover; nothing where it is ``None``, and then there is no cover.
         *prompts: Texts as a user gives them.
+
+    Raises:
+        ParameterError: It is nothing that can be covered.
     """
     if what is None:
-        yield
+        yield None
         return
     cover = Cover(what)
     for prompt in prompts:
         cover.raw(prompt)
     with cover.errors():
-        yield
+        yield cover
 
 
 def over(told: T, what: What) -> T:

@@ -143,9 +143,10 @@ class GenerationView(JobsWidget):
 
     def _has(self, wanted: list[int]) -> bool:
         """Whether a contrast is there, or on its way; one that failed may be asked for again."""
-        if wanted not in self.contrasts:
-            return False
-        job = self._feeds[self.contrasts.index(wanted) + 1].job
+        with self._lock:
+            if wanted not in self.contrasts:
+                return False
+            job = self._feeds[self.contrasts.index(wanted) + 1].job
         return job.progress.status not in ("failed", "cancelled")
 
     @traitlets.observe("output", "span")
